@@ -1,0 +1,293 @@
+/* imgh.h - the plugin ABI for image handlers, major 0.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A plugin is a shared object that exports one function, imgh_plugin_v0. It returns a static table; everything else
+ * hangs off that table. Until major 1 a plugin and a host work together only when their minors are equal.
+ *
+ * Layout
+ *  - Every struct that may grow begins with struct_size, set by its maker to its own sizeof. Fields are only ever
+ *    added at the end. A reader copies the smaller of the two sizes and takes the rest for zero; a zero function
+ *    pointer means "not offered". No struct has padding, and struct_size is a multiple of sizeof(size_t).
+ *  - The maker of a growing struct owns it and hands out a pointer to it. Only imgh_error is filled in by the other
+ *    side, which writes no more than the struct_size that it finds there.
+ *
+ * Life times
+ *  - imgh_plugin, imgh_handler and their strings: as long as the process. A plugin is never unloaded.
+ *  - Strings passed to a function: until it returns. They are UTF-8 and not NUL-terminated.
+ *  - An imgh_call, and the outputs opened on it: until the function that it was passed to returns. A call passed to
+ *    open or filter lives on until the close of the source that came of it returned; so does the input of filter.
+ *  - An imgh_source: until its close returned. The host closes every source, and before it destroys the instance.
+ *  - Nobody frees what the other side allocated. Answers are given to the host with result(), which copies them.
+ *
+ * Errors
+ *  - A function that can fail takes imgh_error *err last and returns 0, or the IMGH_ERR_* kind that it put there.
+ *    err may be NULL. Text in it is UTF-8, NUL-terminated and never holds a secret.
+ *
+ * Threads
+ *  - [scan]  any thread, fast, no side effects: it runs while plugins are being looked at.
+ *  - [setup] one thread at a time for an instance.
+ *  - [work]  a thread that the host lends for this one call. It may block, and ends soon once the call is cancelled.
+ *            At once with other [work] calls where the handler is IMGH_PARALLEL.
+ *  - [any]   any thread, also one of the plugin's own, while the object lives.
+ *
+ * Conduct
+ *  - Nothing unwinds or longjmps out of a function, in either direction.
+ *  - A plugin does not exit, fork or exec, nor change signal handlers, the environment, the working directory or the
+ *    umask. It prints nothing: standard output carries the host's answer. It reads no environment variable and opens
+ *    no path but beneath the store that a request names. What else it needs comes as configuration, as a secret or as
+ *    a descriptor.
+ *  - After a function returned, nothing that it started writes to an output or a sink any more.
+ */
+#ifndef IMGH_H
+#define IMGH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define IMGH_MAGIC 0x48474D49u /* the bytes "IMGH" on a little-endian machine */
+#define IMGH_ABI_MAJOR 0u
+#define IMGH_ABI_MINOR 1u
+
+/* 0, or an IMGH_ERR_* kind. */
+typedef uint32_t imgh_status;
+
+typedef struct imgh_str {
+  const char *ptr; /* may be NULL when len is 0 */
+  size_t len;
+} imgh_str;
+
+typedef struct imgh_call imgh_call;         /* the host's, one for each running operation */
+typedef struct imgh_instance imgh_instance; /* the plugin's, one for each configured handler */
+
+/* What went wrong. Closed list; a number that is not in it counts as IMGH_ERR_INTERNAL. */
+enum {
+  IMGH_ERR_UNSUPPORTED = 1,  /* not something this handler can do; another may */
+  IMGH_ERR_INVALID = 2,      /* a URL, record, option or configuration that cannot be right */
+  IMGH_ERR_NOT_FOUND = 3,    /* what was named is not there */
+  IMGH_ERR_DENIED = 4,       /* it is there, and may not be used */
+  IMGH_ERR_UNAVAILABLE = 5,  /* a passing fault: the same may work later */
+  IMGH_ERR_CORRUPT = 6,      /* the bytes are not what they must be */
+  IMGH_ERR_LIMIT = 7,        /* a configured bound was met */
+  IMGH_ERR_NO_SPACE = 8,     /* a file system or a quota is full */
+  IMGH_ERR_IO = 9,           /* a system call failed; see os_errno */
+  IMGH_ERR_EXISTS = 10,      /* the target exists and was not to be replaced */
+  IMGH_ERR_UNHASHED = 11,    /* there is no digest to verify against */
+  IMGH_ERR_CANCELLED = 12,   /* stopped because is_cancelled said so */
+  IMGH_ERR_CRASHED = 13,     /* a panic or exception was caught at the boundary */
+  IMGH_ERR_INTERNAL = 14     /* a bug */
+};
+
+/* What the failure rules out, and so what is tried next. */
+enum {
+  IMGH_SCOPE_DEFAULT = 0,  /* whatever is usual for the kind */
+  IMGH_SCOPE_LOCATION = 1, /* this location: the next attempt is made */
+  IMGH_SCOPE_HANDLER = 2,  /* this handler: the attempts of others are made */
+  IMGH_SCOPE_IMAGE = 3,    /* the image: no other copy can be better */
+  IMGH_SCOPE_REQUEST = 4,  /* the request must be changed */
+  IMGH_SCOPE_NODE = 5      /* nothing can be placed on this node now */
+};
+
+enum { IMGH_CODE_BYTES = 48, IMGH_MESSAGE_BYTES = 1024 };
+
+/* In the memory of whoever wants to know, who sets struct_size and zeroes the rest. */
+typedef struct imgh_error {
+  size_t struct_size;
+  uint32_t kind;                    /* IMGH_ERR_* */
+  uint32_t scope;                   /* IMGH_SCOPE_* */
+  int32_t os_errno;                 /* 0: no system call failed */
+  uint32_t reserved;                /* 0 */
+  char code[IMGH_CODE_BYTES];       /* precise cause, kebab-case: "digest-mismatch" */
+  char message[IMGH_MESSAGE_BYTES]; /* for people: what was tried, on what, and what came of it */
+} imgh_error;
+
+/* Where a source puts its bytes: ask for room, fill it, say how much was filled. The host's. */
+typedef struct imgh_sink {
+  size_t struct_size;
+  void *ctx;
+  /* [work] Room for at most `want` bytes (want > 0) at *buf, of which *room (1..want) may be filled. Blocks while the
+   * reader is behind. The room is the plugin's until commit, or until the next reserve. */
+  imgh_status (*reserve)(void *ctx, size_t want, void **buf, size_t *room, imgh_error *err);
+  /* [work] The first `filled` bytes of the last reservation are there. */
+  imgh_status (*commit)(void *ctx, size_t filled, imgh_error *err);
+} imgh_sink;
+
+enum { IMGH_SOURCE_RANGED = 1 }; /* any range can be read, and several at once; else only the whole, from 0 */
+
+/* An opened location. The plugin's. What is data here does not change while the source is open. */
+typedef struct imgh_source {
+  size_t struct_size;
+  void *ctx;
+  int64_t size;      /* stored bytes, or -1 when the store does not say */
+  uint32_t flags;    /* IMGH_SOURCE_* */
+  int32_t fd;        /* readable, with the same bytes at the same offsets, or -1; the host duplicates it at once */
+  imgh_str validator; /* tells this version of the bytes from another (an ETag), or empty */
+  /* [work] Stream `len` bytes from `offset` into the sink, in order. The range may reach beyond the end, up to
+   * UINT64_MAX where the size is not known; fewer bytes, with 0 returned, mean that the source ends there. `call` is
+   * this read's own. */
+  imgh_status (*read)(void *ctx, imgh_call *call, uint64_t offset, uint64_t len, const imgh_sink *sink,
+                      imgh_error *err);
+  /* [work] The last function called on this source. */
+  void (*close)(void *ctx);
+} imgh_source;
+
+enum { IMGH_INPUT_RANGED = 1 }; /* any offset can be read; else offsets only go forward */
+
+/* The bytes given to filter and unpack. The host's. */
+typedef struct imgh_input {
+  size_t struct_size;
+  void *ctx;
+  int64_t size;   /* bytes, or -1 when unknown */
+  uint32_t flags; /* IMGH_INPUT_* */
+  int32_t fd;     /* readable, with the same bytes at the same offsets, or -1. The host's: duplicate it to keep it. */
+  /* [any] Up to len bytes from offset into buf; *got is less than len only at the end. */
+  imgh_status (*read_at)(void *ctx, void *buf, size_t len, uint64_t offset, size_t *got, imgh_error *err);
+} imgh_input;
+
+/* One disk being written. The host's. Writes come in any order; what is never written reads as zeros. */
+typedef struct imgh_output {
+  size_t struct_size;
+  void *ctx;
+  /* [any] All of buf, at offset; never beyond the output's size. */
+  imgh_status (*write_at)(void *ctx, const void *buf, size_t len, uint64_t offset, imgh_error *err);
+  /* [any] Make a range read as zeros, as a hole where that is possible. */
+  imgh_status (*zero)(void *ctx, uint64_t offset, uint64_t len, imgh_error *err);
+  /* [any] Bring len bytes at fd_offset of fd to offset, cloned where that is possible. fd stays the plugin's. */
+  imgh_status (*adopt_fd)(void *ctx, int32_t fd, uint64_t fd_offset, uint64_t offset, uint64_t len, imgh_error *err);
+  /* [any] Change the size that open_output was told. */
+  imgh_status (*set_size)(void *ctx, uint64_t size, imgh_error *err);
+  /* [any] The output is complete; nothing may be written after this. */
+  imgh_status (*finish)(void *ctx, imgh_error *err);
+} imgh_output;
+
+enum { IMGH_LOG_ERROR = 1, IMGH_LOG_WARN = 2, IMGH_LOG_INFO = 3, IMGH_LOG_DEBUG = 4, IMGH_LOG_TRACE = 5 };
+
+/* What the host offers. One table for the process, for ever. */
+typedef struct imgh_host {
+  size_t struct_size;
+  uint32_t abi_major, abi_minor;
+  imgh_str name, version;
+  /* [any] One line for the operator. call may be NULL. Never a secret. */
+  void (*log)(imgh_call *call, uint32_t level, imgh_str target, imgh_str message);
+  /* [any] The most detailed IMGH_LOG_* that is kept. */
+  uint32_t (*log_level)(void);
+  /* [any] Bytes done, and the total or -1. For display only. Cheap: once for each chunk is fine. */
+  void (*progress)(imgh_call *call, uint64_t done, int64_t total);
+  /* [any] 1 when the operation must stop. Cheap: once for each chunk is fine. */
+  uint32_t (*is_cancelled)(imgh_call *call);
+  /* [any] Readable once the operation must stop, or -1. The host's: poll it, never read or close it. */
+  int32_t (*cancel_fd)(imgh_call *call);
+  /* [any] A secret that the request names. *len is its length; it is copied to buf when cap is enough, otherwise
+   * nothing is copied and 0 is returned all the same. */
+  imgh_status (*secret)(imgh_call *call, imgh_str name, void *buf, size_t cap, size_t *len, imgh_error *err);
+  /* [work] Output `number` (0, 1, ...) of `size` bytes, once each. meta is JSON (output-meta) or empty. transfer and
+   * unpack only. */
+  imgh_status (*open_output)(imgh_call *call, uint32_t number, uint64_t size, imgh_str meta, const imgh_output **out,
+                             imgh_error *err);
+  /* [work] The operation's answer, JSON. The last one before the function returns 0 counts. */
+  imgh_status (*result)(imgh_call *call, imgh_str json, imgh_error *err);
+  /* [any] An optional table by its id, for instance "imgh.related/1"; NULL when there is none. */
+  const void *(*get_extension)(imgh_str id);
+} imgh_host;
+
+enum { IMGH_SERIAL = 0, IMGH_PARALLEL = 1 }; /* thread models: how many [work] calls at once */
+
+/* A handler. The plugin's, static. Functions that do not belong to the kinds in `info` may be NULL. */
+typedef struct imgh_handler {
+  size_t struct_size;
+  uint32_t thread_model; /* IMGH_SERIAL or IMGH_PARALLEL */
+  uint32_t reserved;     /* 0 */
+  imgh_str info;         /* JSON (handler-info): id, kinds, schemes, formats, needs_network */
+  /* [setup] Make an instance. config is this handler's section of the configuration, JSON, at least {}. */
+  imgh_status (*create)(const imgh_host *host, imgh_str config, imgh_instance **out, imgh_error *err);
+  /* [setup] The last function called on an instance. NULL is tolerated. */
+  void (*destroy)(imgh_instance *self);
+  /* [work] Will it try this request (JSON, request)? result(): JSON (probe). No I/O. */
+  imgh_status (*probe)(imgh_instance *self, imgh_call *call, imgh_str request, imgh_error *err);
+  /* [work] kind transfer: write the outputs. */
+  imgh_status (*transfer)(imgh_instance *self, imgh_call *call, imgh_str request, imgh_error *err);
+  /* [work] kind source: open the request's location. */
+  imgh_status (*open)(imgh_instance *self, imgh_call *call, imgh_str request, const imgh_source **out,
+                      imgh_error *err);
+  /* [work] kind filter: a source that reads from `in`. */
+  imgh_status (*filter)(imgh_instance *self, imgh_call *call, imgh_str request, const imgh_input *in,
+                        const imgh_source **out, imgh_error *err);
+  /* [work] kind unpack: read `in`, write the outputs. */
+  imgh_status (*unpack)(imgh_instance *self, imgh_call *call, imgh_str request, const imgh_input *in, imgh_error *err);
+  /* [work] kind select: result(): JSON, an array of (ranked), for the request (select-request). */
+  imgh_status (*select)(imgh_instance *self, imgh_call *call, imgh_str request, imgh_error *err);
+  /* [work] Optional: delete the bytes that the request's location names from their store. */
+  imgh_status (*delete_stored)(imgh_instance *self, imgh_call *call, imgh_str request, imgh_error *err);
+  /* [work] Optional: could it serve now? result(): JSON (handler-status). */
+  imgh_status (*status)(imgh_instance *self, imgh_call *call, imgh_error *err);
+  /* [work] Optional: the host removed or moved a placement that this handler made. event is JSON (placement-event). */
+  imgh_status (*placement_removed)(imgh_instance *self, imgh_call *call, imgh_str event, imgh_error *err);
+  imgh_status (*placement_moved)(imgh_instance *self, imgh_call *call, imgh_str event, imgh_error *err);
+} imgh_handler;
+
+/* Plugin flags. A host ignores bits 0-15 that it does not know, and refuses the plugin for unknown bits 16-31. */
+enum {
+  IMGH_PLUGIN_PANIC_ABORTS = 1, /* a panic or exception ends the process: run it in a worker only */
+  IMGH_PLUGIN_WORKER_ONLY = 2   /* run it in a worker only, for another reason */
+};
+
+typedef struct imgh_plugin {
+  size_t struct_size;
+  uint32_t magic;                /* IMGH_MAGIC */
+  uint32_t abi_major, abi_minor; /* IMGH_ABI_MAJOR, IMGH_ABI_MINOR as they were when the plugin was built */
+  uint32_t flags;                /* IMGH_PLUGIN_* */
+  imgh_str name, version;        /* for people and records; name is [a-z0-9-]+ */
+  imgh_str built_with;           /* compiler or kit, for support */
+  const imgh_handler *const *handlers;
+  size_t handler_count;
+  /* [scan] An optional table by its id, or NULL. */
+  const void *(*get_extension)(imgh_str id);
+} imgh_plugin;
+
+#if defined(__GNUC__)
+#define IMGH_EXPORT __attribute__((visibility("default")))
+#else
+#define IMGH_EXPORT
+#endif
+
+/* [scan] The one exported symbol. */
+IMGH_EXPORT const imgh_plugin *imgh_plugin_v0(void);
+
+/* For authors in C and C++. */
+
+/* An imgh_str of a string literal, as an initializer. */
+#define IMGH_LITERAL(text) { (text), sizeof(text) - 1 }
+
+/* Whether the other side's struct has this function. */
+#define IMGH_HAS(table, type, field) \
+  ((table)->struct_size >= offsetof(type, field) + sizeof((table)->field) && (table)->field != NULL)
+
+/* An imgh_str of a NUL-terminated string. */
+static inline imgh_str imgh_text(const char *text) {
+  imgh_str str;
+  str.ptr = text;
+  str.len = text ? strlen(text) : 0;
+  return str;
+}
+
+/* Fills in an error and returns its kind: `return imgh_fail(err, IMGH_ERR_NOT_FOUND, "no-such-object", text);` */
+static inline imgh_status imgh_fail(imgh_error *err, imgh_status kind, const char *code, const char *message) {
+  if (err != NULL && err->struct_size >= sizeof *err) {
+    err->kind = kind;
+    strncpy(err->code, code, IMGH_CODE_BYTES - 1);
+    err->code[IMGH_CODE_BYTES - 1] = '\0';
+    strncpy(err->message, message, IMGH_MESSAGE_BYTES - 1);
+    err->message[IMGH_MESSAGE_BYTES - 1] = '\0';
+  }
+  return kind;
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* IMGH_H */

@@ -1,0 +1,176 @@
+//! Why bytes are not what their record claims.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::container::ContainerFormat;
+use crate::detect::Detected;
+use crate::format::DiskFormat;
+
+/// Bytes and record do not agree, or it cannot be told whether they do.
+///
+/// The message names what was claimed and what was found; [`code`](Self::code) is for programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Disagreement {
+    /// `window-short`: fewer bytes were given than the size demands. A fault of the caller, or of a source that ended
+    /// early.
+    WindowShort {
+        /// Which part is short.
+        part: WindowPart,
+        /// How many bytes it has.
+        have: usize,
+        /// How many bytes the size demands.
+        need: usize,
+    },
+    /// `window-inconsistent`: more bytes were given than the size allows, or head and tail differ where they overlap.
+    WindowInconsistent,
+    /// `container-unknown`: there are no rules for the record's `container_format`.
+    ContainerUnknown {
+        /// The record's `container_format`.
+        claimed: Claim,
+    },
+    /// `container-mismatch`: the bytes are not that container, or the record contradicts itself.
+    ContainerMismatch {
+        /// The record's `container_format`.
+        claimed: ContainerFormat,
+        /// What there is instead, for people.
+        found: String,
+    },
+    /// `format-mismatch`: the bytes are one format, and the record claims another.
+    FormatMismatch {
+        /// The record's `disk_format`.
+        claimed: Claim,
+        /// What the bytes are.
+        found: Detected,
+    },
+    /// `format-ambiguous`: the bytes have the marks of several formats, and which one they are would be up to the
+    /// reader.
+    FormatAmbiguous {
+        /// The record's `disk_format`.
+        claimed: Claim,
+        /// What the bytes may be taken for.
+        found: Detected,
+    },
+    /// `format-banned`: the record claims a format that is refused whatever the bytes are.
+    FormatBanned {
+        /// The banned format.
+        claimed: DiskFormat,
+    },
+    /// `format-variant`: the bytes are what the record claims, but of a kind that is refused.
+    FormatVariant {
+        /// The format, claimed and found.
+        format: DiskFormat,
+        /// The kind, for people.
+        variant: &'static str,
+    },
+}
+
+impl Disagreement {
+    /// The code, in kebab-case. Codes are never renamed.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::WindowShort { .. } => "window-short",
+            Self::WindowInconsistent => "window-inconsistent",
+            Self::ContainerUnknown { .. } => "container-unknown",
+            Self::ContainerMismatch { .. } => "container-mismatch",
+            Self::FormatMismatch { .. } => "format-mismatch",
+            Self::FormatAmbiguous { .. } => "format-ambiguous",
+            Self::FormatBanned { .. } => "format-banned",
+            Self::FormatVariant { .. } => "format-variant",
+        }
+    }
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WindowShort { part, have, need } => {
+                write!(f, "cannot tell the format: {have} bytes of the {part} given, {need} needed")
+            }
+            Self::WindowInconsistent => {
+                f.write_str("cannot tell the format: head, tail and size contradict each other")
+            }
+            Self::ContainerUnknown { claimed } => {
+                write!(f, "the record claims container_format {claimed}, which is unknown")
+            }
+            Self::ContainerMismatch { claimed, found } => {
+                write!(f, "the record claims container_format \"{claimed}\", found {found}")
+            }
+            Self::FormatMismatch { claimed, found } => {
+                write!(f, "the record claims disk_format {claimed}, the bytes are {found}")
+            }
+            Self::FormatAmbiguous { claimed, found } => {
+                write!(f, "the record claims disk_format {claimed}, the bytes may be taken for any of {found}")
+            }
+            Self::FormatBanned { claimed } => {
+                write!(f, "the record claims disk_format \"{claimed}\", which is never accepted")
+            }
+            Self::FormatVariant { format, variant } => write!(
+                f,
+                "the record claims disk_format \"{format}\", the bytes are {format} but {variant}: not accepted"
+            ),
+        }
+    }
+}
+
+impl Error for Disagreement {}
+
+/// A part of a [`Window`](crate::Window).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowPart {
+    /// The start of the image.
+    Head,
+    /// The end of the image.
+    Tail,
+}
+
+impl fmt::Display for WindowPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Head => "start",
+            Self::Tail => "end",
+        })
+    }
+}
+
+/// A name as a record has it: anything at all, so it is shown quoted, escaped and cut to [`Claim::CHARS`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim(String);
+
+impl Claim {
+    /// How many characters of a name are kept.
+    pub const CHARS: usize = 64;
+
+    pub(crate) fn new(name: &str) -> Self {
+        Self(name.chars().take(Self::CHARS).collect())
+    }
+
+    /// The name, as it was but for its length.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_debug())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_cannot_break_a_line_or_flood_a_log() {
+        let claim = Claim::new("raw\n\u{1b}[31m\u{202e}\"");
+        let shown = claim.to_string();
+        assert!(!shown.contains(['\n', '\u{1b}', '\u{202e}']), "{shown}");
+
+        let long = Claim::new(&"é".repeat(1000));
+        assert_eq!(long.as_str().chars().count(), Claim::CHARS);
+    }
+}

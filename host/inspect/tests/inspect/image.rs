@@ -1,0 +1,128 @@
+//! Bytes made for a test.
+
+use landfall_inspect::{Detected, DiskFormat, Mark, Window, agree, detect};
+
+/// Room for every mark of the start, and for a tail that does not overlap it.
+pub(crate) const SIZE: usize = 128 * 1024;
+
+/// Where the first volume descriptor has its name.
+pub(crate) const VOLUME: usize = 32 * 1024 + 1;
+
+/// An image in memory: zeros, and what a test puts there.
+#[derive(Clone)]
+pub(crate) struct Image(pub(crate) Vec<u8>);
+
+impl Image {
+    pub(crate) fn zeros(size: usize) -> Self {
+        Self(vec![0; size])
+    }
+
+    pub(crate) fn put(mut self, at: usize, bytes: &[u8]) -> Self {
+        self.0[at..at + bytes.len()].copy_from_slice(bytes);
+        self
+    }
+
+    pub(crate) fn put_before_end(self, back: usize, bytes: &[u8]) -> Self {
+        let at = self.0.len() - back;
+        self.put(at, bytes)
+    }
+
+    pub(crate) fn detect(&self) -> Detected {
+        detect(&Window::of(&self.0))
+    }
+
+    /// The code of the disagreement, or "ok".
+    pub(crate) fn agree(&self, disk_format: &str, container_format: &str) -> &'static str {
+        match agree(&Window::of(&self.0), disk_format, container_format) {
+            Ok(()) => "ok",
+            Err(error) => error.code(),
+        }
+    }
+}
+
+/// Where a mark's bytes are.
+#[derive(Clone, Copy)]
+pub(crate) enum Place {
+    At(usize),
+    BeforeEnd(usize),
+}
+
+/// A mark with bytes that bear it and nothing else.
+pub(crate) struct Sample {
+    pub(crate) mark: Mark,
+    pub(crate) place: Place,
+    pub(crate) bytes: &'static [u8],
+}
+
+impl Sample {
+    /// An image of ordinary size with the mark.
+    pub(crate) fn image(&self) -> Image {
+        self.put_in(Image::zeros(SIZE))
+    }
+
+    /// The image, with the mark in its place.
+    pub(crate) fn put_in(&self, image: Image) -> Image {
+        match self.place {
+            Place::At(at) => image.put(at, self.bytes),
+            Place::BeforeEnd(back) => image.put_before_end(back, self.bytes),
+        }
+    }
+
+    /// Whether the mark is at the end of the image.
+    pub(crate) fn is_trailer(&self) -> bool {
+        matches!(self.place, Place::BeforeEnd(_))
+    }
+
+    /// The smallest image with the mark.
+    pub(crate) fn smallest(&self) -> Image {
+        match self.place {
+            Place::At(at) => Image::zeros(at + self.bytes.len()).put(at, self.bytes),
+            Place::BeforeEnd(back) => Image::zeros(back).put(0, self.bytes),
+        }
+    }
+}
+
+const fn sample(mark: Mark, place: Place, bytes: &'static [u8]) -> Sample {
+    Sample { mark, place, bytes }
+}
+
+/// Every form of every mark.
+pub(crate) const SAMPLES: [Sample; 25] = [
+    sample(Mark::Qcow1, Place::At(0), b"QFI\xfb\0\0\0\x01"),
+    sample(Mark::Qcow2, Place::At(0), b"QFI\xfb"),
+    sample(Mark::Qed, Place::At(0), b"QED\0"),
+    sample(Mark::VhdHeader, Place::At(0), b"conectix"),
+    sample(Mark::VhdFooter, Place::BeforeEnd(512), b"conectix"),
+    sample(Mark::VhdFooter, Place::BeforeEnd(511), b"conectix"),
+    sample(Mark::Vhdx, Place::At(0), b"vhdxfile"),
+    sample(Mark::VmdkSparse, Place::At(0), b"KDMV"),
+    sample(Mark::VmdkCowd, Place::At(0), b"COWD"),
+    sample(Mark::VmdkSeSparse, Place::At(0), b"\xbe\xba\xfe\xca\0\0\0\0"),
+    sample(Mark::VmdkDescriptor, Place::At(0), b"# Disk DescriptorFile"),
+    sample(Mark::VmdkDescriptor, Place::At(0), b"version="),
+    sample(Mark::VmdkDescriptor, Place::At(0), b"CID=1\ncreateType="),
+    sample(Mark::Vdi, Place::At(0x40), b"\x7f\x10\xda\xbe"),
+    sample(Mark::Luks, Place::At(0), b"LUKS\xba\xbe"),
+    sample(Mark::Ploop, Place::At(0), b"WithoutFreeSpace"),
+    sample(Mark::Ploop, Place::At(0), b"WithouFreSpacExt"),
+    sample(Mark::Bochs, Place::At(0), b"Bochs Virtual HD Image"),
+    sample(Mark::Cloop, Place::At(0), b"#!/bin/sh\n#V2.0 Format\n"),
+    sample(Mark::Dmg, Place::BeforeEnd(512), b"koly"),
+    sample(Mark::Iso, Place::At(VOLUME), b"CD001"),
+    sample(Mark::Iso, Place::At(VOLUME), b"BEA01"),
+    sample(Mark::Iso, Place::At(VOLUME), b"NSR02"),
+    sample(Mark::Iso, Place::At(VOLUME), b"NSR03"),
+    sample(Mark::Gpt, Place::At(510), b"\x55\xaa"),
+];
+
+/// An image of the format, of a kind that is accepted where there are several.
+pub(crate) fn image_of(format: DiskFormat) -> Image {
+    if format == DiskFormat::Raw {
+        return Image::zeros(SIZE);
+    }
+    SAMPLES
+        .iter()
+        .find(|sample| sample.mark.format() == format && sample.mark.refusal().is_none())
+        .unwrap_or_else(|| panic!("no sample of {format}"))
+        .image()
+}

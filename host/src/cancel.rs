@@ -1,0 +1,102 @@
+//! The one way to stop an operation: a flag that threads ask and a descriptor that they can wait on.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use landfall_handler_api::{Error, ErrorKind, Result};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+/// Stops an operation, once and for ever. Clones stop together.
+#[derive(Clone, Debug)]
+pub(crate) struct Cancel {
+    shared: Arc<Shared>,
+    deadline: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    fired: AtomicBool,
+    event: EventFd,
+}
+
+impl Cancel {
+    /// A token that has not fired. Fails when the process has no descriptor left.
+    pub(crate) fn new() -> Result<Self> {
+        let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+            .map_err(|errno| Error::os(&errno.into(), "make an event descriptor"))?;
+        Ok(Self { shared: Arc::new(Shared { fired: AtomicBool::new(false), event }), deadline: None })
+    }
+
+    /// The same token, which also counts as fired from `deadline` on.
+    #[must_use]
+    pub(crate) fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Fires. Safe to call more than once.
+    pub(crate) fn cancel(&self) {
+        self.shared.fired.store(true, Ordering::SeqCst);
+        // A full counter is readable already.
+        let _ = self.shared.event.write(1);
+    }
+
+    /// Whether the operation must stop.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        if self.shared.fired.load(Ordering::SeqCst) {
+            return true;
+        }
+        let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if late {
+            self.cancel();
+        }
+        late
+    }
+
+    /// When the operation must have ended.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// `Err(cancelled)` once the operation must stop; for every loop.
+    pub(crate) fn check(&self) -> Result<()> {
+        if !self.is_cancelled() {
+            return Ok(());
+        }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => {
+                Err(Error::new(ErrorKind::Cancelled, "deadline", "the deadline passed"))
+            }
+            _ => Err(Error::cancelled()),
+        }
+    }
+
+    /// Readable once it fired (by `cancel`, or by anybody who asked after the deadline). Not to be read.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.shared.event.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn clones_stop_together() {
+        let one = Cancel::new().unwrap();
+        let two = one.clone();
+        assert!(two.check().is_ok());
+        one.cancel();
+        assert_eq!(two.check().unwrap_err().code(), "cancelled");
+    }
+
+    #[test]
+    fn a_passed_deadline_fires_and_is_named() {
+        let past = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
+        let token = Cancel::new().unwrap().with_deadline(Some(past));
+        assert_eq!(token.check().unwrap_err().code(), "deadline");
+    }
+}

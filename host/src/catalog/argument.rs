@@ -1,0 +1,114 @@
+//! What the word `IMAGE` on the command line means.
+
+use std::path::{Path, PathBuf};
+
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+
+use crate::redact;
+
+/// An image as the calling person named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ImageArgument {
+    /// `-`: a record on standard input.
+    Standard,
+    /// A record file.
+    Record(PathBuf),
+    /// Stored bytes without a record.
+    Bare(BareImage),
+    /// An id in a catalog.
+    Id(String),
+}
+
+/// A location without a record, and what was said about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BareImage {
+    /// Its URL, without secrets.
+    pub(crate) url: String,
+    /// `ALGORITHM:HEX`.
+    pub(crate) hash: Option<String>,
+    /// The disk format of the bytes.
+    pub(crate) disk_format: String,
+    /// Their container format.
+    pub(crate) container_format: String,
+}
+
+impl ImageArgument {
+    /// Reads the argument. A URL is a bare location; an existing file is a record unless the options say what its bytes
+    /// are; anything else is an id.
+    pub(crate) fn read(
+        text: &str,
+        hash: Option<&str>,
+        disk_format: Option<&str>,
+        container_format: Option<&str>,
+    ) -> Result<Self> {
+        let refuse = |code: &'static str, message: String| {
+            Err(Error::new(ErrorKind::Invalid, code, message).scoped(Scope::Request))
+        };
+        let described = hash.is_some() || disk_format.is_some() || container_format.is_some();
+        let bare = |url: String| {
+            Self::Bare(BareImage {
+                url,
+                hash: hash.map(ToOwned::to_owned),
+                disk_format: disk_format.unwrap_or("raw").to_owned(),
+                container_format: container_format.unwrap_or("bare").to_owned(),
+            })
+        };
+        if text.contains("://") {
+            if redact::has_secret(text) {
+                let message = format!(
+                    "{} holds credentials or a signature, which every process here can read in an argument list: put it \
+                     into a record file, or into a record on standard input (-)",
+                    redact::url(text)
+                );
+                return refuse("secret-in-argument", message);
+            }
+            return Ok(bare(text.to_owned()));
+        }
+        if described {
+            if text == "-" {
+                return refuse("argument", "--hash and the formats describe a URL or a file, not a record".to_owned());
+            }
+            let path = std::path::absolute(text).map_err(|error| {
+                Error::os(&error, format_args!("resolve {}", redact::printable(text))).scoped(Scope::Request)
+            })?;
+            return match path.to_str() {
+                Some(path) => Ok(bare(format!("file://{path}"))),
+                None => refuse("argument", "a path to stored bytes must be UTF-8".to_owned()),
+            };
+        }
+        if text == "-" {
+            return Ok(Self::Standard);
+        }
+        let path = Path::new(text);
+        if path.exists() || text.contains('/') || text.ends_with(".json") {
+            return Ok(Self::Record(path.to_owned()));
+        }
+        Ok(Self::Id(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_refused_and_not_repeated() {
+        for url in ["http://user:CANARY@h/x", "https://h/x?sig=CANARY"] {
+            let error = ImageArgument::read(url, None, None, None).unwrap_err();
+            assert_eq!(error.code(), "secret-in-argument");
+            assert!(!error.message().contains("CANARY"));
+        }
+    }
+
+    #[test]
+    fn words_are_told_apart() {
+        let read = |text, hash| ImageArgument::read(text, hash, None, None).unwrap();
+        assert_eq!(read("-", None), ImageArgument::Standard);
+        assert_eq!(read("no-such-thing", None), ImageArgument::Id("no-such-thing".into()));
+        assert_eq!(read("x.json", None), ImageArgument::Record("x.json".into()));
+        assert!(matches!(read("http://h/x", None), ImageArgument::Bare(bare) if bare.disk_format == "raw"));
+        assert!(
+            matches!(read("/srv/x.img", Some("sha256:00")), ImageArgument::Bare(bare) if bare.url == "file:///srv/x.img")
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! Where image records come from.
+
+mod argument;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use landfall_handler_api::{Error, ErrorKind, ImageRecord, Location, Result, Scope};
+
+use crate::config::{Catalog, Config};
+use crate::digest::Digest;
+use crate::redact;
+use crate::store;
+
+pub(crate) use argument::{BareImage, ImageArgument};
+
+/// Who vouches for a record, and so which files it may name when no store is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The calling person named the URL or path itself.
+    Caller,
+    /// The calling person named this record file.
+    RecordFile {
+        /// The directory that it is in.
+        directory: PathBuf,
+    },
+    /// It came through a pipe.
+    Stream,
+    /// A configured catalog had it.
+    Catalog,
+}
+
+/// An image to be placed.
+#[derive(Debug, Clone)]
+pub(crate) struct Image {
+    /// The record.
+    pub(crate) record: ImageRecord,
+    /// Who vouches for it.
+    pub(crate) origin: Origin,
+}
+
+/// Finds the record that `argument` names.
+pub(crate) fn find(argument: &ImageArgument, config: &Config) -> Result<Image> {
+    let image = match argument {
+        ImageArgument::Standard => {
+            let record = parse(std::io::stdin().lock(), "standard input", config)?;
+            Image { record, origin: Origin::Stream }
+        }
+        ImageArgument::Record(path) => {
+            let origin = Origin::RecordFile { directory: store::directory_of(path) };
+            Image { record: read(path, config)?, origin }
+        }
+        ImageArgument::Bare(bare) => Image { record: bare_record(bare, config)?, origin: Origin::Caller },
+        ImageArgument::Id(id) => Image { record: look_up(id, config)?, origin: Origin::Catalog },
+    };
+    refuse_oversized(&image.record, config)?;
+    Ok(image)
+}
+
+fn read(path: &Path, config: &Config) -> Result<ImageRecord> {
+    let shown = redact::printable(&path.to_string_lossy());
+    let open = |error: std::io::Error| Error::os(&error, format_args!("open {shown}")).scoped(Scope::Request);
+    let file = rustix::fs::open(
+        path,
+        // Not to wait for the other end of a FIFO.
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )
+    .map_err(|errno| open(errno.into()))?;
+    parse(std::fs::File::from(file), &shown, config)
+}
+
+fn parse(source: impl Read, name: &str, config: &Config) -> Result<ImageRecord> {
+    let limit = config.limits.record_bytes;
+    let mut bytes = Vec::new();
+    source
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::os(&error, format_args!("read {name}")).scoped(Scope::Request))?;
+    if bytes.len() as u64 > limit {
+        let message = format!("{name} has more than {limit} bytes");
+        return Err(Error::new(ErrorKind::Limit, "record-bytes", message).scoped(Scope::Request));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| {
+        // serde quotes what it met; a record may hold secrets, so only the place is told.
+        let what = if error.is_data() { "is not an image record" } else { "is not JSON" };
+        let message = format!("{name} {what}: see line {}, column {}", error.line(), error.column());
+        Error::new(ErrorKind::Invalid, "record", message).scoped(Scope::Request)
+    })
+}
+
+fn bare_record(bare: &BareImage, config: &Config) -> Result<ImageRecord> {
+    let mut record = ImageRecord::default();
+    record.disk_format = Some(bare.disk_format.clone());
+    record.container_format = Some(bare.container_format.clone());
+    if let Some(hash) = &bare.hash {
+        let digest = Digest::parse_argument(hash, config.legacy_md5)?;
+        record.os_hash_algo = Some(digest.algorithm.name().to_owned());
+        record.os_hash_value = Some(digest.value);
+    }
+    record.locations = vec![Location::from_url(&bare.url)];
+    Ok(record)
+}
+
+fn look_up(id: &str, config: &Config) -> Result<ImageRecord> {
+    let shown = redact::printable(id);
+    if config.catalogs.is_empty() {
+        let message = format!("{shown} is no file here, and no catalog is configured in which it could be an id");
+        return Err(Error::new(ErrorKind::NotFound, "no-catalog", message).scoped(Scope::Request));
+    }
+    let is_name = !id.is_empty()
+        && id.len() <= 128
+        && !id.starts_with('.')
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if !is_name {
+        let message = format!("{shown} is no image id: letters, digits, '-', '_' and '.'");
+        return Err(Error::new(ErrorKind::Invalid, "image-id", message).scoped(Scope::Request));
+    }
+    for catalog in config.catalogs.values() {
+        let Catalog::Directory { path } = catalog;
+        match read(&path.join(format!("{id}.json")), config) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            record => return record,
+        }
+    }
+    let message = format!("no configured catalog has an image {shown}");
+    Err(Error::new(ErrorKind::NotFound, "image", message).scoped(Scope::Request))
+}
+
+fn refuse_oversized(record: &ImageRecord, config: &Config) -> Result<()> {
+    let most = config.limits.locations;
+    if record.locations.len() > usize::try_from(most).unwrap_or(usize::MAX) {
+        let message = format!("the record has {} locations, {most} are allowed", record.locations.len());
+        return Err(Error::new(ErrorKind::Limit, "record-locations", message).scoped(Scope::Request));
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Progress on standard error: a bar, a JSON document a line, or nothing.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use landfall_handler_api::Error;
+
+use super::options::ProgressOption;
+use crate::decision::locations;
+use crate::progress::Watch;
+use crate::redact::printable;
+use crate::route::Attempt;
+
+/// How often a line or a bar may change.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// Shows progress as the option says.
+pub(super) fn watch(option: ProgressOption) -> Box<dyn Watch> {
+    match option {
+        ProgressOption::Bar => Box::new(Bar::new()),
+        ProgressOption::Auto if std::io::stderr().is_terminal() => Box::new(Bar::new()),
+        ProgressOption::Auto | ProgressOption::None => Box::new(Silence),
+        ProgressOption::Json => Box::new(Lines),
+    }
+}
+
+struct Silence;
+
+impl Watch for Silence {
+    fn attempt(&self, _: usize, _: usize, _: &Attempt) {}
+    fn failed(&self, _: &Attempt, _: &Error) {}
+    fn bytes(&self) -> Arc<dyn Fn(u64, Option<u64>) + Send + Sync> {
+        Arc::new(|_, _| {})
+    }
+}
+
+fn describe(attempt: &Attempt) -> String {
+    let from = locations(attempt).pop().unwrap_or_else(|| "no location".to_owned());
+    format!("{} from {from}", attempt.handler.info().id)
+}
+
+struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, indicatif::ProgressDrawTarget::stderr_with_hz(10));
+        let template = "  {binary_bytes:>10}/{binary_total_bytes} {wide_bar} {binary_bytes_per_sec:>12} {eta:>4}";
+        // The template is a constant; a wrong one would only look different.
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self { bar }
+    }
+}
+
+impl Watch for Bar {
+    fn attempt(&self, number: usize, of: usize, attempt: &Attempt) {
+        self.bar.reset();
+        self.bar.suspend(|| eprintln!("attempt {} of {of}: {}", number.saturating_add(1), describe(attempt)));
+    }
+
+    fn failed(&self, _: &Attempt, error: &Error) {
+        self.bar.suspend(|| eprintln!("  failed: {} ({} {})", printable(error.message()), error.kind(), error.code()));
+    }
+
+    fn bytes(&self) -> Arc<dyn Fn(u64, Option<u64>) + Send + Sync> {
+        let bar = self.bar.clone();
+        Arc::new(move |done, total| {
+            if let Some(total) = total {
+                bar.set_length(total);
+            }
+            bar.set_position(done);
+        })
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+struct Lines;
+
+fn event(document: &serde_json::Value) {
+    // Progress is for whoever reads it; nobody need.
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{document}");
+}
+
+impl Watch for Lines {
+    fn attempt(&self, number: usize, of: usize, attempt: &Attempt) {
+        event(&serde_json::json!({
+            "event": "attempt", "number": number, "of": of,
+            "handlers": [attempt.handler.info().id], "locations": locations(attempt),
+        }));
+    }
+
+    fn failed(&self, _: &Attempt, error: &Error) {
+        event(&serde_json::json!({
+            "event": "failed", "kind": error.kind(), "code": error.code(), "scope": error.scope(),
+            "message": printable(error.message()),
+        }));
+    }
+
+    fn bytes(&self) -> Arc<dyn Fn(u64, Option<u64>) + Send + Sync> {
+        let began = Instant::now();
+        let next = AtomicU64::new(0);
+        Arc::new(move |done, total| {
+            let now = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let due = next.load(Ordering::Relaxed);
+            let step = u64::try_from(PERIOD.as_millis()).unwrap_or(u64::MAX);
+            if now < due && total != Some(done) {
+                return;
+            }
+            if next.compare_exchange(due, now.saturating_add(step), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                event(&serde_json::json!({ "event": "bytes", "done": done, "total": total }));
+            }
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! `landfall handlers`: what is loaded, what is not and why.
+
+use std::path::{Path, PathBuf};
+
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+use serde_json::json;
+
+use super::setup::{load_config, load_plugins, open_ledger};
+use super::{print_json, show};
+use crate::cancel::Cancel;
+use crate::plugin::{self, CallContext, Handler, PluginOutcome, Plugins, Refusal};
+use crate::redact::printable;
+
+/// Lists the handlers, in the order in which they are tried, and the plugin files that were found.
+pub(super) fn list(config: Option<&Path>, json: bool, binary: PathBuf) -> Result<()> {
+    let config = load_config(config)?;
+    let ledger = open_ledger(&config)?;
+    let plugins = load_plugins(&config, &ledger, binary);
+    let order = super::setup::in_order(&plugins.handlers, &config.handlers);
+    if json {
+        let handlers: Vec<_> = order
+            .iter()
+            .map(|handler| {
+                json!({
+                    "info": handler.info(), "plugin": handler.plugin().name, "version": handler.plugin().version,
+                    "path": handler.plugin().path, "status": status(handler.as_ref()),
+                })
+            })
+            .collect();
+        return print_json(&json!({
+            "schema": "landfall.handlers/0", "ok": true, "handlers": handlers, "plugins": plugins.reports,
+        }));
+    }
+    show::line("handlers, in the order in which they are tried")?;
+    for (place, handler) in (1..).zip(&order) {
+        let info = handler.info();
+        let kinds: Vec<String> = info.kinds.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
+        let schemes = if info.schemes.is_empty() { String::new() } else { format!(" for {}", info.schemes.join(", ")) };
+        let description = printable(&info.description);
+        show::line(format_args!("  {place}. {}: {}{schemes}", info.id, kinds.join(", ")))?;
+        show::line(format_args!("     {description} ({} {})", handler.plugin().name, handler.plugin().version))?;
+        if let Some(trouble) = status(handler.as_ref()) {
+            show::line(format_args!("     not ready: {}", printable(&trouble)))?;
+        }
+    }
+    if order.is_empty() {
+        show::line("  none")?;
+    }
+    show_plugins(&plugins)
+}
+
+fn show_plugins(plugins: &Plugins) -> Result<()> {
+    show::line("\nplugin files")?;
+    for report in &plugins.reports {
+        let path = printable(&report.path.to_string_lossy());
+        match &report.outcome {
+            PluginOutcome::Loaded { name, version, handlers } => {
+                show::line(format_args!("  {path}: {name} {version}"))?;
+                for handler in handlers {
+                    if let Some(refusal) = &handler.skipped {
+                        let (code, reason) = (&refusal.code, printable(&refusal.reason));
+                        show::line(format_args!("     {} is not used ({code}): {reason}", handler.id))?;
+                    }
+                }
+            }
+            PluginOutcome::Skipped(refusal) => {
+                let (code, reason) = (&refusal.code, printable(&refusal.reason));
+                show::line(format_args!("  {path}: skipped ({code}): {reason}"))?;
+            }
+        }
+    }
+    if plugins.reports.is_empty() {
+        show::line("  none")?;
+    }
+    Ok(())
+}
+
+/// Why the handler could not serve now, if it says so.
+fn status(handler: &dyn Handler) -> Option<String> {
+    let cancel = Cancel::new().ok()?;
+    match handler.status(&CallContext::quiet(cancel)) {
+        Ok(status) if status.ready => None,
+        Ok(status) => Some(status.detail.unwrap_or_else(|| "it does not say why".to_owned())),
+        Err(error) if error.kind() == ErrorKind::Unsupported => None,
+        Err(error) => Some(error.message().to_owned()),
+    }
+}
+
+fn refused(refusal: &Refusal) -> Error {
+    Error::new(ErrorKind::Unsupported, refusal.code.clone(), refusal.reason.clone()).scoped(Scope::Request)
+}
+
+/// Shows what a plugin file holds.
+pub(super) fn inspect(file: &Path, json: bool, binary: &Path) -> Result<()> {
+    let shape = plugin::inspect(file, binary).map_err(|refusal| refused(&refusal))?;
+    if json {
+        return print_json(&json!({ "schema": "landfall.inspect/0", "ok": true, "plugin": shape }));
+    }
+    let (name, version) = (printable(&shape.name), printable(&shape.version));
+    show::line(format_args!("{name} {version}, built with {}", printable(&shape.built_with)))?;
+    show::line(format_args!(
+        "  ABI {}.{}, table of {} bytes, flags {:#x}",
+        shape.abi_major, shape.abi_minor, shape.struct_size, shape.flags
+    ))?;
+    for handler in &shape.handlers {
+        let info = &handler.info;
+        show::line(format_args!("  handler {}: {}", info.id, printable(&info.description)))?;
+        show::line(format_args!("    table of {} bytes, calls {}", handler.struct_size, handler.threads))?;
+        show::line(format_args!("    offers {}", handler.functions.join(", ")))?;
+        show::line(format_args!("    schemes {}", info.schemes.join(", ")))?;
+        show::line(format_args!("    formats {}", info.formats.join(", ")))?;
+    }
+    Ok(())
+}
+
+/// Runs the checks that every plugin must pass.
+pub(super) fn check(file: &Path, json: bool, binary: &Path) -> Result<()> {
+    let findings = plugin::check(file, binary);
+    let failed = findings.iter().filter(|finding| !finding.passed).count();
+    if json {
+        print_json(&json!({ "schema": "landfall.check/0", "ok": failed == 0, "findings": findings }))?;
+    } else {
+        for finding in &findings {
+            let verdict = if finding.passed { "ok    " } else { "FAILED" };
+            let handler = finding.handler.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
+            show::line(format_args!("{verdict} {}{handler}: {}", finding.check, printable(&finding.detail)))?;
+        }
+    }
+    if failed == 0 {
+        return Ok(());
+    }
+    let message = format!("{failed} of {} checks failed", findings.len());
+    Err(Error::new(ErrorKind::Invalid, "check-failed", message).scoped(Scope::Request))
+}

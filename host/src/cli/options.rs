@@ -1,0 +1,233 @@
+//! The words and options of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config;
+
+/// Places VM images on this node by their direct locations.
+#[derive(Debug, Parser)]
+#[command(name = "landfall", version, max_term_width = 100)]
+pub(super) struct Arguments {
+    /// Configuration file [default: /etc/landfall/landfall.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Print one JSON document instead of text
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Place a disk
+    Place(PlaceOptions),
+    /// Show what `place` would do, and why; do nothing
+    Plan(PlaceOptions),
+    /// Remove a placement; refused unless the file is the one that was placed
+    Remove {
+        /// The placed file
+        path: PathBuf,
+    },
+    /// Move a placement within its file system
+    Move {
+        /// The placed file
+        #[arg(value_name = "SRC")]
+        from: PathBuf,
+        /// Its new path, which must not exist
+        #[arg(value_name = "DST")]
+        to: PathBuf,
+    },
+    /// List what is placed on this node
+    Placements,
+    /// Show what was decided and done, the newest first
+    History {
+        /// How many entries
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        most: u32,
+    },
+    /// List the handlers and the plugins they come from
+    Handlers {
+        #[command(subcommand)]
+        command: Option<HandlersCommand>,
+    },
+    /// Check or show the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Tell what is in the plugin file on standard input; run by landfall itself
+    #[command(hide = true)]
+    ScanPlugin,
+    /// List the fault points of this build
+    #[cfg(feature = "fault-points")]
+    #[command(hide = true)]
+    FaultPoints,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum HandlersCommand {
+    /// Show what a plugin file holds
+    Inspect {
+        /// The plugin file
+        #[arg(value_name = "FILE.so")]
+        file: PathBuf,
+    },
+    /// Run the checks that every plugin must pass
+    Check {
+        /// The plugin file
+        #[arg(value_name = "FILE.so")]
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Say whether the configuration is right
+    Check,
+    /// Print the configuration with all defaults filled in
+    Show,
+    /// Print the JSON schema of the configuration file
+    Schema,
+}
+
+/// Options of `place` and `plan`.
+#[derive(Debug, Args)]
+pub(super) struct PlaceOptions {
+    /// A record file, `-` for a record on standard input, a URL, or an image id of a catalog
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: String,
+
+    /// Where the disk goes
+    #[arg(long, value_name = "PATH", required_unless_present = "to_dir", conflicts_with = "to_dir")]
+    pub(super) to: Option<PathBuf>,
+
+    /// Where the disks of an image of several go: a directory that must not exist
+    #[arg(long, value_name = "DIR")]
+    pub(super) to_dir: Option<PathBuf>,
+
+    /// What form the disk is wanted in
+    #[arg(long, value_enum, default_value_t = FormatOption::Raw)]
+    pub(super) format: FormatOption,
+
+    /// Whether the disk will be written to
+    #[arg(long, value_enum, default_value_t = AccessOption::Rw)]
+    pub(super) access: AccessOption,
+
+    /// Owner and group of the disk, as numbers
+    #[arg(long, value_name = "UID:GID", value_parser = owner)]
+    pub(super) owner: Option<(u32, u32)>,
+
+    /// Permission bits of the disk [default: 0600]
+    #[arg(long, value_name = "OCTAL", value_parser = mode)]
+    pub(super) mode: Option<u32>,
+
+    /// Grow the disk to this size: bytes, or a number with KiB, MiB, GiB or TiB
+    #[arg(long, value_name = "N", value_parser = size)]
+    pub(super) size: Option<u64>,
+
+    /// Take the place of an existing regular file
+    #[arg(long)]
+    pub(super) replace: bool,
+
+    /// Place an image that has no digest to verify it by
+    #[arg(long)]
+    pub(super) allow_unhashed: bool,
+
+    /// Give up after this time: `30s`, `5m`, `1h`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) deadline: Option<std::time::Duration>,
+
+    /// For a URL or file without a record: the digest of its bytes
+    #[arg(long, value_name = "ALGORITHM:HEX")]
+    pub(super) hash: Option<String>,
+
+    /// For a URL or file without a record: the disk format of its bytes [default: raw]
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) disk_format: Option<String>,
+
+    /// For a URL or file without a record: the container format of its bytes [default: bare]
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) container_format: Option<String>,
+
+    /// How progress is shown, on standard error
+    #[arg(long, value_enum, default_value_t = ProgressOption::Auto)]
+    pub(super) progress: ProgressOption,
+}
+
+/// The values of `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FormatOption {
+    /// A raw disk
+    Raw,
+    /// The bytes as they are stored
+    AsIs,
+}
+
+/// The values of `--access`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum AccessOption {
+    /// Read and write
+    Rw,
+    /// Read only; the disk may be shared with the store
+    Ro,
+}
+
+/// The values of `--progress`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProgressOption {
+    /// A bar on a terminal, nothing elsewhere
+    Auto,
+    /// A bar
+    Bar,
+    /// A JSON document a line
+    Json,
+    /// Nothing
+    None,
+}
+
+fn owner(text: &str) -> Result<(u32, u32), String> {
+    let wrong = || "expected UID:GID, both numbers".to_owned();
+    let (uid, gid) = text.split_once(':').ok_or_else(wrong)?;
+    let number = |text: &str| text.parse().ok().filter(|&id: &u32| id != u32::MAX).ok_or_else(wrong);
+    Ok((number(uid)?, number(gid)?))
+}
+
+fn mode(text: &str) -> Result<u32, String> {
+    let digits = text.strip_prefix("0o").unwrap_or(text);
+    match u32::from_str_radix(digits, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        _ => Err("expected permission bits in octal, at most 0777".to_owned()),
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    config::parse_size(text)
+}
+
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    config::parse_duration(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn owners_and_modes_are_bounded() {
+        assert_eq!(owner("0:42"), Ok((0, 42)));
+        assert!(owner("root:root").is_err() && owner("1").is_err() && owner("4294967295:0").is_err());
+        assert_eq!(mode("0640"), Ok(0o640));
+        assert!(mode("4755").is_err() && mode("9").is_err());
+    }
+}

@@ -1,0 +1,142 @@
+//! `landfall place` and `landfall plan`.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+
+use super::options::{AccessOption, FormatOption, PlaceOptions};
+use super::report::{ErrorReport, Report};
+use super::setup::{load_config, load_handlers, open_ledger};
+use super::{bar, exit, print_json, show};
+use crate::cancel::Cancel;
+use crate::catalog::{self, Image, ImageArgument};
+use crate::config::Config;
+use crate::decision::Decision;
+use crate::place::{Access, Node, Order, Placed};
+use crate::publish::Dress;
+use crate::route::Form;
+use crate::signals;
+
+/// Everything that both commands need before they differ.
+struct Prepared {
+    config: Config,
+    image: Image,
+    target: PathBuf,
+    cancel: Cancel,
+}
+
+/// Places a disk; gives the exit status.
+pub(super) fn place(options: &PlaceOptions, config: Option<&Path>, json: bool, binary: PathBuf) -> u8 {
+    let began = Instant::now();
+    let mut decision = Decision::default();
+    let placed = prepare(options, config).and_then(|prepared| {
+        let ledger = open_ledger(&prepared.config)?;
+        let handlers = load_handlers(&prepared.config, &ledger, binary);
+        let watch = bar::watch(options.progress);
+        let node = Node { config: &prepared.config, handlers: &handlers, ledger: &ledger };
+        let order = order(options, &prepared);
+        let placed = node.place(&order, &mut decision, &prepared.cancel, watch.as_ref());
+        if placed.is_err() {
+            node.record_failure(order.target, &decision);
+        }
+        placed
+    });
+    answer(decision, placed, began, json)
+}
+
+/// Shows the decision; gives the exit status.
+pub(super) fn plan(options: &PlaceOptions, config: Option<&Path>, json: bool, binary: PathBuf) -> u8 {
+    let mut decision = Decision::default();
+    let planned = prepare(options, config).and_then(|prepared| {
+        let ledger = open_ledger(&prepared.config)?;
+        let handlers = load_handlers(&prepared.config, &ledger, binary);
+        let node = Node { config: &prepared.config, handlers: &handlers, ledger: &ledger };
+        node.plan(&order(options, &prepared), &mut decision, &prepared.cancel).map(|_| ())
+    });
+    let shown = if json {
+        let mut document = serde_json::json!({
+            "schema": "landfall.plan/0",
+            "ok": planned.is_ok(),
+            "decision": decision,
+        });
+        if let (Err(error), Some(document)) = (&planned, document.as_object_mut()) {
+            document.insert("error".to_owned(), serde_json::json!(ErrorReport::from(error)));
+        }
+        print_json(&document)
+    } else if decision == Decision::default() {
+        Ok(())
+    } else {
+        show::decision(&decision)
+    };
+    match planned.and(shown) {
+        Ok(()) => exit::OK,
+        Err(error) => {
+            if !json {
+                show::error(&error, false);
+            }
+            exit::status(&error)
+        }
+    }
+}
+
+fn prepare(options: &PlaceOptions, config: Option<&Path>) -> Result<Prepared> {
+    let cancel = Cancel::new()?;
+    // Counted from here, so that a slow record counts too.
+    let deadline = options.deadline.and_then(|deadline| Instant::now().checked_add(deadline));
+    let cancel = cancel.with_deadline(deadline);
+    signals::cancel_on_signals(&cancel)?;
+    let config = load_config(config)?;
+    let argument = ImageArgument::read(
+        &options.image,
+        options.hash.as_deref(),
+        options.disk_format.as_deref(),
+        options.container_format.as_deref(),
+    )?;
+    let Some(target) = options.to.clone() else {
+        let message = "no handler of this version makes several disks; name the one disk with --to";
+        return Err(Error::new(ErrorKind::Unsupported, "several-disks", message).scoped(Scope::Request));
+    };
+    let image = catalog::find(&argument, &config)?;
+    cancel.check()?;
+    Ok(Prepared { config, image, target, cancel })
+}
+
+fn order<'a>(options: &PlaceOptions, prepared: &'a Prepared) -> Order<'a> {
+    Order {
+        image: &prepared.image,
+        target: &prepared.target,
+        form: match options.format {
+            FormatOption::Raw => Form::Raw,
+            FormatOption::AsIs => Form::AsIs,
+        },
+        access: match options.access {
+            AccessOption::Rw => Access::ReadWrite,
+            AccessOption::Ro => Access::ReadOnly,
+        },
+        dress: Dress { owner: options.owner, mode: options.mode, size: options.size, replace: options.replace },
+        allow_unhashed: options.allow_unhashed,
+    }
+}
+
+fn answer(decision: Decision, placed: Result<Placed>, began: Instant, json: bool) -> u8 {
+    let seconds = began.elapsed().as_secs_f64();
+    let shown = match (&placed, json) {
+        (_, true) => print_json(&Report::new(decision, placed.as_ref(), seconds)),
+        (Ok(placed), false) => show::facts(&placed.path, &placed.facts)
+            .and_then(|()| show::line(format_args!("  took      {seconds:.2} s"))),
+        (Err(error), false) => {
+            show::error(error, false);
+            Ok(())
+        }
+    };
+    match (placed, shown) {
+        (Ok(_), Ok(())) => exit::OK,
+        // The disk is there, but nobody was told: that is a failure of the command.
+        (Ok(_), Err(error)) => {
+            show::error(&error, false);
+            exit::status(&error)
+        }
+        (Err(error), _) => exit::status(&error),
+    }
+}

@@ -1,0 +1,141 @@
+//! The document that `place --json` prints.
+
+use landfall_handler_api::{Error, ErrorKind, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::decision::{Decision, ExcludedLocation, TriedAttempt};
+use crate::place::Placed;
+use crate::redact;
+
+/// The document's name and major version.
+const SCHEMA: &str = "landfall.place/0";
+
+/// What came of `place`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Report {
+    /// `landfall.place/0`.
+    pub(crate) schema: String,
+    /// Whether the disk was placed.
+    pub(crate) ok: bool,
+    /// The image's id.
+    pub(crate) image: Option<String>,
+    /// What was published.
+    pub(crate) targets: Vec<TargetReport>,
+    /// Where the bytes came from, redacted.
+    pub(crate) locations: Vec<String>,
+    /// Who brought them.
+    pub(crate) handler: Option<String>,
+    /// How: `reflink`, `hardlink`, `copy-range`, `copy`, `stream`, `transfer`.
+    pub(crate) method: Option<String>,
+    /// How the digest is known: `computed`, `remembered`, `legacy-md5`, `no`.
+    pub(crate) verified: Option<String>,
+    /// The digest of the stored bytes, `ALGORITHM:HEX`.
+    pub(crate) digest: Option<String>,
+    /// How long it took.
+    pub(crate) seconds: f64,
+    /// Why it failed; absent on success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<ErrorReport>,
+    /// What was tried.
+    pub(crate) attempts: Vec<TriedAttempt>,
+    /// What was not tried, and why.
+    pub(crate) excluded: Vec<ExcludedLocation>,
+}
+
+/// One published file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct TargetReport {
+    /// Its absolute path. Bytes that are not UTF-8 are replaced.
+    pub(crate) path: String,
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// Its disk format.
+    pub(crate) format: String,
+}
+
+/// Why something failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ErrorReport {
+    /// From a closed list.
+    pub(crate) kind: ErrorKind,
+    /// The precise cause.
+    pub(crate) code: String,
+    /// What the failure rules out.
+    pub(crate) scope: Scope,
+    /// The text for people.
+    pub(crate) message: String,
+}
+
+impl From<&Error> for ErrorReport {
+    fn from(error: &Error) -> Self {
+        Self {
+            kind: error.kind(),
+            code: error.code().to_owned(),
+            scope: error.scope(),
+            message: redact::printable(error.message()),
+        }
+    }
+}
+
+impl Report {
+    /// The report of a placement.
+    pub(super) fn new(decision: Decision, placed: Result<&Placed, &Error>, seconds: f64) -> Self {
+        let error = placed.err().map(ErrorReport::from);
+        let placed = placed.ok();
+        let facts = placed.map(|placed| &placed.facts);
+        Self {
+            schema: SCHEMA.to_owned(),
+            ok: placed.is_some(),
+            image: decision.image,
+            targets: placed.into_iter().map(TargetReport::from).collect(),
+            locations: facts.map(|facts| facts.locations.clone()).unwrap_or_default(),
+            handler: facts.map(|facts| facts.handler.clone()),
+            method: facts.map(|facts| facts.method.name().to_owned()),
+            verified: facts.map(|facts| facts.verified.name().to_owned()),
+            digest: facts.and_then(|facts| facts.digest.as_ref()).map(ToString::to_string),
+            seconds,
+            error,
+            attempts: decision.attempts,
+            excluded: decision.excluded,
+        }
+    }
+}
+
+impl From<&Placed> for TargetReport {
+    fn from(placed: &Placed) -> Self {
+        Self {
+            path: placed.path.to_string_lossy().into_owned(),
+            bytes: placed.facts.bytes,
+            format: placed.facts.format.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_schema_is_that_of_the_types() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/schemas/place.schema.json");
+        let schema = serde_json::to_string_pretty(&schemars::schema_for!(Report)).unwrap() + "\n";
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(path, &schema).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(committed == schema, "{path} is not up to date; UPDATE_GOLDEN=1 writes it");
+    }
+
+    #[test]
+    fn a_failure_is_told_in_full() {
+        let error = Error::new(ErrorKind::NoSpace, "space-short", "no room\n");
+        let report = Report::new(Decision::default(), Err(&error), 0.5);
+        let document = serde_json::to_value(&report).unwrap();
+        assert_eq!(document["ok"], false);
+        assert_eq!(document["error"]["kind"], "no-space");
+        assert_eq!(document["error"]["scope"], "node");
+        assert_eq!(document["error"]["message"], "no room\\u{a}");
+        assert_eq!(serde_json::from_value::<Report>(document).unwrap(), report);
+    }
+}

@@ -1,0 +1,114 @@
+//! What commands need before they can do anything; and the commands about the configuration.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use landfall_handler_api::Result;
+
+use super::{print_json, show};
+use crate::config::{self, Config};
+use crate::ledger::Ledger;
+use crate::plugin::{Handler, LoadOptions, PluginOutcome, Plugins, ScanCache};
+use crate::redact::printable;
+
+/// Where packages put plugins.
+const SYSTEM_PLUGINS: &str = "/usr/lib/landfall/handlers";
+
+/// Reads the configuration. What is wrong with it is shown to people here, with the lines that are meant.
+pub(super) fn load_config(path: Option<&Path>) -> Result<Config> {
+    Config::load(path).map_err(|error| {
+        eprintln!("{}", error.render(std::io::stderr().is_terminal()));
+        error.into()
+    })
+}
+
+/// Opens the ledger.
+pub(super) fn open_ledger(config: &Config) -> Result<Ledger> {
+    Ledger::open(&config.state_dir)
+}
+
+/// Loads the plugins, tells about those that cannot be used, and gives the handlers in the operator's order.
+pub(super) fn load_handlers(config: &Config, ledger: &Ledger, binary: PathBuf) -> Vec<Arc<dyn Handler>> {
+    let plugins = load_plugins(config, ledger, binary);
+    for report in &plugins.reports {
+        let path = report.path.to_string_lossy();
+        match &report.outcome {
+            PluginOutcome::Skipped(refusal) => {
+                eprintln!("landfall: {} is skipped: {}", printable(&path), printable(&refusal.to_string()));
+            }
+            PluginOutcome::Loaded { handlers, .. } => {
+                for (id, refusal) in
+                    handlers.iter().filter_map(|handler| Some((&handler.id, handler.skipped.as_ref()?)))
+                {
+                    let reason = printable(&refusal.to_string());
+                    eprintln!("landfall: handler {id} of {} is not used: {reason}", printable(&path));
+                }
+            }
+        }
+    }
+    in_order(&plugins.handlers, &config.handlers)
+}
+
+/// The handlers that the operator listed, in that order; all of them, as they were found, when nobody listed any.
+pub(super) fn in_order(handlers: &[Arc<dyn Handler>], order: &[String]) -> Vec<Arc<dyn Handler>> {
+    if order.is_empty() {
+        return handlers.to_vec();
+    }
+    let find = |id: &String| {
+        let found = handlers.iter().find(|handler| handler.info().id == *id);
+        if found.is_none() {
+            eprintln!("landfall: handler {} is configured, but no plugin offers it", printable(id));
+        }
+        found.cloned()
+    };
+    order.iter().filter_map(find).collect()
+}
+
+/// Loads the plugins of the configured and the usual directories.
+pub(super) fn load_plugins(config: &Config, ledger: &Ledger, binary: PathBuf) -> Plugins {
+    let mut directories = config.plugin_dirs.clone();
+    directories.extend(binary.parent().map(Path::to_owned));
+    directories.push(PathBuf::from(SYSTEM_PLUGINS));
+    let configs: BTreeMap<_, _> =
+        config.handler_sections.iter().map(|(id, section)| (id.clone(), section.config.clone())).collect();
+    let options = LoadOptions {
+        directories,
+        allowed: config.plugin_sha256.as_ref().map(|digests| digests.iter().cloned().collect()),
+        agent: binary,
+        configs,
+        grace: config.limits.grace,
+    };
+    Plugins::load(&options, ledger)
+}
+
+impl ScanCache for Ledger {
+    fn get(&self, path: &Path, version: &str) -> Option<String> {
+        self.scan(path, version)
+    }
+
+    fn put(&self, path: &Path, version: &str, outcome: &str) {
+        self.remember_scan(path, version, outcome);
+    }
+}
+
+/// `landfall config check`.
+pub(super) fn check(path: Option<&Path>) -> Result<()> {
+    let config = load_config(path)?;
+    match &config.source {
+        Some(source) => show::line(format_args!("{}: ok", source.display())),
+        None => show::line("no configuration file; every setting has its default"),
+    }
+}
+
+/// `landfall config show`.
+pub(super) fn show(path: Option<&Path>) -> Result<()> {
+    let text = config::render_effective(&load_config(path)?);
+    show::line(text.trim_end())
+}
+
+/// `landfall config schema`.
+pub(super) fn schema() -> Result<()> {
+    print_json(&config::schema())
+}

@@ -1,0 +1,109 @@
+//! What people are shown: aligned text on standard output, errors on standard error.
+
+use std::io::Write;
+
+use landfall_handler_api::{Error, Result};
+
+use super::report::ErrorReport;
+use crate::decision::Decision;
+use crate::ledger::Facts;
+use crate::redact::printable;
+
+/// Prints a line to standard output.
+pub(super) fn line(text: impl std::fmt::Display) -> Result<()> {
+    writeln!(std::io::stdout(), "{text}").map_err(|error| Error::os(&error, "write to standard output"))
+}
+
+/// Tells why a command failed.
+pub(super) fn error(error: &Error, json: bool) {
+    if json {
+        let document = serde_json::json!({ "ok": false, "error": ErrorReport::from(error) });
+        if super::print_json(&document).is_ok() {
+            return;
+        }
+    }
+    // What is wrong with the configuration has been shown, with its lines, when it was read.
+    if !super::exit::is_config(error) {
+        eprintln!("landfall: {} ({} {})", printable(error.message()), error.kind(), error.code());
+    }
+}
+
+/// Bytes for people: three digits and a binary unit.
+pub(super) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut value = count as f64;
+    let mut unit = "B";
+    for larger in UNITS {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = larger;
+    }
+    if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") }
+}
+
+/// A moment of the ledger, in milliseconds since 1970, in UTC.
+pub(super) fn moment(at: i64) -> String {
+    jiff::Timestamp::from_millisecond(at)
+        .map_or_else(|_| at.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+}
+
+/// The decision, before anything is done.
+pub(super) fn decision(decision: &Decision) -> Result<()> {
+    let image = decision.image.as_deref().unwrap_or("without an id");
+    line(format_args!("image {image}, on node {}", decision.node))?;
+    line(format_args!("\nlocations, best first (by {})", decision.strategy.join(", then ")))?;
+    for (place, location) in (1..).zip(&decision.order) {
+        line(format_args!("  {place}. {}\n     {}", location.location, location.reasons.join("; ")))?;
+    }
+    if decision.order.is_empty() {
+        line("  none")?;
+    }
+    if !decision.excluded.is_empty() {
+        line("\nnot used")?;
+        for excluded in &decision.excluded {
+            let what = match (&excluded.handler, &excluded.location) {
+                (Some(handler), Some(location)) => format!("{handler} for {location}"),
+                (Some(handler), None) => handler.clone(),
+                (None, Some(location)) => location.clone(),
+                (None, None) => "the image".to_owned(),
+            };
+            line(format_args!("  {what}\n     {}", excluded.reason))?;
+        }
+    }
+    for note in &decision.notes {
+        line(format_args!("  note: {note}"))?;
+    }
+    line(format_args!("\nattempts ({})", decision.route))?;
+    for (place, attempt) in (1..).zip(&decision.planned) {
+        let from = attempt.locations.first().map_or("no location", String::as_str);
+        let store = attempt.store.as_ref().map(|store| format!(", store {store}")).unwrap_or_default();
+        line(format_args!(
+            "  {place}. {} from {from}{store}; verify {}",
+            attempt.handlers.join(" -> "),
+            attempt.verify
+        ))?;
+    }
+    if decision.planned.is_empty() {
+        line("  none")?;
+    }
+    Ok(())
+}
+
+/// What was placed.
+pub(super) fn facts(path: &std::path::Path, facts: &Facts) -> Result<()> {
+    line(printable(&path.to_string_lossy()))?;
+    line(format_args!(
+        "  image     {} ({}, {})",
+        facts.image.as_deref().unwrap_or("-"),
+        facts.format,
+        bytes(facts.bytes)
+    ))?;
+    for location in &facts.locations {
+        line(format_args!("  from      {location}"))?;
+    }
+    line(format_args!("  by        {}, {}", facts.handler, facts.method.name()))?;
+    let digest = facts.digest.as_ref().map(|digest| format!(", {digest}")).unwrap_or_default();
+    line(format_args!("  verified  {}{digest}", facts.verified.name()))
+}

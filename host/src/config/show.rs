@@ -1,0 +1,119 @@
+//! The effective configuration as a file: every default written out.
+
+use serde_json::Value;
+
+use super::raw::{RawCatalog, RawConfig, RawLimits, RawSize, RawStore, written_strategy};
+use super::units::{Size, written_duration};
+use super::{Catalog, CatalogType, Config, HandlerSection, Limits, Store, secrets};
+
+/// `config` as a file that means the same. Secrets of handlers are shown as `***`.
+pub fn render_effective(config: &Config) -> String {
+    let origin = match &config.source {
+        // A line break in a file's name must not end the comment.
+        Some(path) => format!("from {}", path.display().to_string().escape_debug()),
+        None => "the defaults: there is no configuration file".to_owned(),
+    };
+    let body = toml::to_string(&written(config)).expect("a configuration has a form in TOML");
+    format!("# {origin}\n{body}")
+}
+
+fn written(config: &Config) -> RawConfig {
+    // Every member by name, so that the compiler asks for a new one.
+    let Config {
+        source: _,
+        node,
+        labels,
+        handlers,
+        plugin_dirs,
+        plugin_sha256,
+        route,
+        selection,
+        state_dir,
+        stage_keep,
+        legacy_md5,
+        allow_unhashed,
+        limits,
+        stores,
+        catalogs,
+        handler_sections,
+    } = config;
+    RawConfig {
+        node: Some(node.clone()),
+        handlers: handlers.clone(),
+        plugin_dirs: plugin_dirs.iter().map(|path| path.display().to_string()).collect(),
+        plugin_sha256: plugin_sha256.clone(),
+        route: *route,
+        selection: written_strategy(selection),
+        state_dir: Some(state_dir.display().to_string()),
+        stage_keep: written_duration(*stage_keep),
+        legacy_md5: *legacy_md5,
+        allow_unhashed: *allow_unhashed,
+        labels: labels.clone(),
+        limits: written_limits(limits),
+        stores: stores.iter().map(written_store).collect(),
+        catalogs: catalogs.iter().map(|(name, catalog)| (name.clone(), written_catalog(catalog))).collect(),
+        handler_sections: {
+            let sections = handler_sections.iter();
+            sections.map(|(name, section)| (name.clone(), written_section(section))).collect()
+        },
+    }
+}
+
+fn written_limits(limits: &Limits) -> RawLimits {
+    RawLimits {
+        disk_bytes: RawSize::Text(Size(limits.disk_bytes).to_string()),
+        disks: limits.disks,
+        record_bytes: RawSize::Text(Size(limits.record_bytes).to_string()),
+        locations: limits.locations,
+        grace: written_duration(limits.grace),
+    }
+}
+
+fn written_store(store: &Store) -> RawStore {
+    let path = |path: &std::path::Path| (!path.as_os_str().is_empty()).then(|| path.display().to_string());
+    RawStore {
+        id: store.id.clone(),
+        store_type: store.store_type.name().to_owned(),
+        root: path(&store.root),
+        mountpoint: path(&store.mountpoint),
+        hardlink: store.hardlink,
+        verify: store.verify,
+        combine: store.combine,
+    }
+}
+
+fn written_catalog(catalog: &Catalog) -> RawCatalog {
+    match catalog {
+        Catalog::Directory { path } => {
+            RawCatalog { catalog_type: CatalogType::Directory, path: Some(path.display().to_string()) }
+        }
+    }
+}
+
+fn written_section(section: &HandlerSection) -> toml::Table {
+    let mut table = match toml_value(secrets::hidden(&section.config)) {
+        Some(toml::Value::Table(table)) => table,
+        _ => toml::Table::new(),
+    };
+    let isolation = toml::Value::try_from(section.isolation).expect("an isolation is written as a string");
+    table.insert("isolation".to_owned(), isolation);
+    table
+}
+
+/// TOML has no null, and its integers are signed.
+fn toml_value(value: Value) -> Option<toml::Value> {
+    Some(match value {
+        Value::Null => return None,
+        Value::Bool(truth) => truth.into(),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => number.into(),
+            None => number.as_f64()?.into(),
+        },
+        Value::String(text) => text.into(),
+        Value::Array(items) => toml::Value::Array(items.into_iter().filter_map(toml_value).collect()),
+        Value::Object(members) => {
+            let members = members.into_iter();
+            toml::Value::Table(members.filter_map(|(key, value)| Some((key, toml_value(value)?))).collect())
+        }
+    })
+}

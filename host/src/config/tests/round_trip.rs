@@ -1,0 +1,109 @@
+//! What `config show` prints means what it was made from.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+
+use super::{project_file, read};
+use crate::config::{Config, HandlerSection, Isolation, Limits, render_effective};
+
+/// Reads `config` as it is shown. Where it came from is no part of what it means.
+fn shown_and_read(config: &Config) -> Config {
+    let shown = render_effective(config);
+    let read = read(&shown).unwrap_or_else(|error| panic!("{error}\nin:\n{shown}"));
+    Config { source: config.source.clone(), ..read }
+}
+
+#[test]
+fn defaults_are_written_out() {
+    let expected = r#"# from landfall.toml
+node = "cpu-07"
+handlers = []
+plugin_dirs = []
+route = "handler-first"
+selection = ["weight", "location-order"]
+state_dir = "/var/lib/landfall"
+stage_keep = "1d"
+legacy_md5 = false
+allow_unhashed = false
+store = []
+
+[labels]
+
+[limits]
+disk_bytes = "16TiB"
+disks = 64
+record_bytes = "16MiB"
+locations = 1000
+grace = "5s"
+
+[catalog]
+
+[handler]
+"#;
+    assert_eq!(render_effective(&read("").unwrap()), expected);
+}
+
+#[test]
+fn every_kind_of_entry_survives() {
+    let sample = std::fs::read_to_string(project_file("examples/landfall.toml")).unwrap();
+    let texts = [
+        "",
+        &sample,
+        "plugin_sha256 = []\nselection = [{ store-type = ['file'] }]\nroute = 'location-first'",
+        "[[store]]\nid = 's'\ntype = 'swift'\ncombine = true\n[[store]]\nid = 'f'\ntype = 'file'\nroot = '/a'\nverify = 'always'",
+        "[handler.a]\nisolation = 'inline'\nx = [[1, 2.5, true], [{ y = 'z' }]]\nd = 2026-01-02T03:04:05Z\n[handler.b]",
+        "[catalog.a]\ntype = 'directory'\npath = '/records'\n[limits]\ndisk_bytes = 9223372036854775807",
+    ];
+    for text in texts {
+        let config = read(text).unwrap();
+        assert_eq!(shown_and_read(&config), config);
+    }
+}
+
+#[test]
+fn a_file_name_cannot_end_the_comment() {
+    let config = Config { source: Some("a\nnode = 'x'".into()), ..read("").unwrap() };
+    assert_eq!(shown_and_read(&config), config);
+}
+
+/// JSON that TOML can say, without anything that would be hidden.
+fn settings() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_filter("JSON has no such number", |number| number.is_finite()).prop_map(Value::from),
+        "[^:]*".prop_map(Value::from),
+    ];
+    let nested = leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            members(inner).prop_map(Value::Object),
+        ]
+    });
+    members(nested).prop_map(Value::Object)
+}
+
+fn members(values: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
+    let key = "[a-d\u{e9}\"\\. \n\u{1b}]{0,4}";
+    prop::collection::btree_map(key, values, 0..4).prop_map(|members| members.into_iter().collect())
+}
+
+proptest! {
+    #[test]
+    fn any_configuration_survives(
+        labels in prop::collection::btree_map(".{1,5}", ".*", 0..4),
+        (disk_bytes, record_bytes) in (1..=i64::MAX as u64, 1..=i64::MAX as u64),
+        (disks, locations) in (1..=u32::MAX, 1..=u32::MAX),
+        milliseconds in 1..1_000_000_000_u64,
+        config in settings(),
+    ) {
+        let grace = Duration::from_millis(milliseconds);
+        let limits = Limits { disk_bytes, disks, record_bytes, locations, grace };
+        let section = HandlerSection { isolation: Isolation::Auto, config };
+        let handler_sections = [("a".to_owned(), section)].into();
+        let config = Config { labels, limits, handler_sections, ..read("").unwrap() };
+        prop_assert_eq!(shown_and_read(&config), config);
+    }
+}

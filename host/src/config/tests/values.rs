@@ -1,0 +1,457 @@
+//! Messages about values, as a person sees them.
+
+use super::shows;
+
+#[test]
+fn node_and_labels() {
+    shows(
+        r#"
+node = "two words"
+labels = { "" = "a" }
+"#,
+        r#"
+error: `node` is not a name
+ --> landfall.toml:1:8
+  |
+1 | node = "two words"
+  |        ^^^^^^^^^^^ has blanks or control characters
+
+error: a label needs a name
+ --> landfall.toml:2:12
+  |
+2 | labels = { "" = "a" }
+  |            ^^ empty
+"#,
+    );
+}
+
+#[test]
+fn handler_order() {
+    shows(
+        r#"
+handlers = ["file", "File", "", "-a", "file"]
+"#,
+        r#"
+error: this cannot name a handler
+ --> landfall.toml:1:21
+  |
+1 | handlers = ["file", "File", "", "-a", "file"]
+  |                     ^^^^^^ only a-z, 0-9 and - can be in it
+
+error: this cannot name a handler
+ --> landfall.toml:1:29
+  |
+1 | handlers = ["file", "File", "", "-a", "file"]
+  |                             ^^ empty
+
+error: this cannot name a handler
+ --> landfall.toml:1:33
+  |
+1 | handlers = ["file", "File", "", "-a", "file"]
+  |                                 ^^^^ begins with -
+
+error: handler `file` is in the order twice
+ --> landfall.toml:1:39
+  |
+1 | handlers = ["file", "File", "", "-a", "file"]
+  |             ------ first here         ^^^^^^ again here
+"#,
+    );
+}
+
+#[test]
+fn plugins() {
+    shows(
+        r#"
+plugin_dirs = ["plugins", "~/x"]
+plugin_sha256 = ["abc", "zz"]
+"#,
+        r#"
+error: `plugin_dirs` must be an absolute path without `..`
+ --> landfall.toml:1:16
+  |
+1 | plugin_dirs = ["plugins", "~/x"]
+  |                ^^^^^^^^^ not absolute
+  |
+  = help: write the path in full, from `/` on
+
+error: `plugin_dirs` must be an absolute path without `..`
+ --> landfall.toml:1:27
+  |
+1 | plugin_dirs = ["plugins", "~/x"]
+  |                           ^^^^^ not absolute
+  |
+  = help: `~` means nothing here: write the path in full
+
+error: not a SHA-256 digest
+ --> landfall.toml:2:18
+  |
+2 | plugin_sha256 = ["abc", "zz"]
+  |                  ^^^^^ 3 digits instead of 64
+  |
+  = help: `sha256sum FILE.so` prints it
+
+error: not a SHA-256 digest
+ --> landfall.toml:2:25
+  |
+2 | plugin_sha256 = ["abc", "zz"]
+  |                         ^^^^ has other characters than 0-9 and a-f
+  |
+  = help: `sha256sum FILE.so` prints it
+"#,
+    );
+}
+
+#[test]
+fn sizes_and_times() {
+    shows(
+        r#"
+state_dir = ""
+stage_keep = "24"
+
+[limits]
+disk_bytes = "16T"
+record_bytes = "0"
+grace = "0s"
+"#,
+        r#"
+error: `state_dir` must be an absolute path without `..`
+ --> landfall.toml:1:13
+  |
+1 | state_dir = ""
+  |             ^^ empty
+
+error: `stage_keep` is not a time
+ --> landfall.toml:2:14
+  |
+2 | stage_keep = "24"
+  |              ^^^^ no unit of time
+  |
+  = help: write whole numbers with units: ms, s, m, h, d, w, for instance `90s` or `1h 30m`
+
+error: `disk_bytes` is not a size
+ --> landfall.toml:5:14
+  |
+5 | disk_bytes = "16T"
+  |              ^^^^^ not a unit of size
+  |
+  = help: write a whole number and a unit: B, KiB, MiB, GiB, TiB, PiB (powers of 1024), kB, MB, GB, TB, PB (powers of 1000)
+
+error: `record_bytes` is not a size
+ --> landfall.toml:6:16
+  |
+6 | record_bytes = "0"
+  |                ^^^ less than 1
+  |
+  = help: the least is 1 byte
+
+error: `grace` is out of range
+ --> landfall.toml:7:9
+  |
+7 | grace = "0s"
+  |         ^^^^ less than 1ms
+  |
+  = help: a limit is never 0
+"#,
+    );
+}
+
+#[test]
+fn criteria() {
+    shows(
+        r#"
+selection = ["wieght", "weight", { store-type = [] }, { store-type = ["flie"] }, 7]
+"#,
+        r#"
+error: `selection` has a bad criterion
+ --> landfall.toml:1:14
+  |
+1 | selection = ["wieght", "weight", { store-type = [] }, { store-type = ["flie"] }, 7]
+  |              ^^^^^^^^ unknown criterion "wieght", known are weight, location-order, store-type
+
+error: `selection` has a bad criterion
+ --> landfall.toml:1:34
+  |
+1 | selection = ["wieght", "weight", { store-type = [] }, { store-type = ["flie"] }, 7]
+  |                                  ^^^^^^^^^^^^^^^^^^^ criterion "store-type" needs a list of store types: { store-type = ["file"] }
+
+error: `selection` has a bad criterion
+ --> landfall.toml:1:55
+  |
+1 | selection = ["wieght", "weight", { store-type = [] }, { store-type = ["flie"] }, 7]
+  |                                                       ^^^^^^^^^^^^^^^^^^^^^^^^^ unknown store type "flie", known are file, http, rbd, swift, cinder, vmware, s3
+
+error: `selection` has a bad criterion
+ --> landfall.toml:1:82
+  |
+1 | selection = ["wieght", "weight", { store-type = [] }, { store-type = ["flie"] }, 7]
+  |                                                                                  ^ invalid type: integer `7`, expected a criterion: a string, or a table such as { store-type = ["file"] }
+"#,
+    );
+}
+
+#[test]
+fn a_criterion_twice() {
+    shows(
+        r#"
+selection = ["weight", "location-order", "weight"]
+"#,
+        r#"
+error: `selection` is not a strategy
+ --> landfall.toml:1:42
+  |
+1 | selection = ["weight", "location-order", "weight"]
+  |                                          ^^^^^^^^ criterion "weight" stands more than once
+"#,
+    );
+}
+
+#[test]
+fn no_criterion() {
+    shows(
+        r#"
+selection = []
+"#,
+        r#"
+error: `selection` is not a strategy
+ --> landfall.toml:1:13
+  |
+1 | selection = []
+  |             ^^ the list of criteria is empty
+"#,
+    );
+}
+
+#[test]
+fn store_ids() {
+    shows(
+        r#"
+[[store]]
+id = "glance"
+type = "swift"
+
+[[store]]
+id = "glance"
+type = "s3"
+
+[[store]]
+id = ""
+type = "s3"
+
+[[store]]
+id = "a b"
+type = "s3"
+
+[[store]]
+id = "-a"
+type = "s3"
+"#,
+        r#"
+error: two stores have one id
+ --> landfall.toml:6:6
+  |
+2 | id = "glance"
+  |      -------- first here
+...
+6 | id = "glance"
+  |      ^^^^^^^^ again here
+
+error: `id` is not a name
+  --> landfall.toml:10:6
+   |
+10 | id = ""
+   |      ^^ empty
+
+error: `id` is not a name
+  --> landfall.toml:14:6
+   |
+14 | id = "a b"
+   |      ^^^^^ only A-Z, a-z, 0-9, -, _ and . can be in it
+
+error: `id` is not a name
+  --> landfall.toml:18:6
+   |
+18 | id = "-a"
+   |      ^^^^ does not begin with a letter or digit
+"#,
+    );
+}
+
+#[test]
+fn store_directories() {
+    shows(
+        r#"
+[[store]]
+id = "a"
+type = "file"
+root = "images"
+mountpoint = "/mnt/../x"
+
+[[store]]
+id = "b"
+type = "file"
+
+[[store]]
+id = "c"
+type = "file"
+root = "//."
+
+[[store]]
+id = "d"
+type = "file"
+root = "/images"
+mountpoint = "/"
+"#,
+        r#"
+error: `root` must be an absolute path without `..`
+ --> landfall.toml:4:8
+  |
+4 | root = "images"
+  |        ^^^^^^^^ not absolute
+  |
+  = help: write the path in full, from `/` on
+
+error: `mountpoint` must be an absolute path without `..`
+ --> landfall.toml:5:14
+  |
+5 | mountpoint = "/mnt/../x"
+  |              ^^^^^^^^^^^ has `..`
+
+error: `root` is missing
+ --> landfall.toml:7:1
+  |
+7 | [[store]]
+  | ^^^^^^^^^ a store of type `file` needs `root`
+
+error: `root` opens the whole node
+  --> landfall.toml:14:8
+   |
+14 | root = "//."
+   |        ^^^^^ any image record could then name any file of this node
+   |
+   = help: give the directory that holds the images
+
+error: `mountpoint` opens the whole node
+  --> landfall.toml:20:14
+   |
+20 | mountpoint = "/"
+   |              ^^^ any image record could then name any file of this node
+   |
+   = help: give the directory that holds the images
+"#,
+    );
+}
+
+#[test]
+fn what_only_file_stores_have() {
+    shows(
+        r#"
+[[store]]
+id = "a"
+type = "swift"
+root = "/a"
+mountpoint = "/b"
+hardlink = true
+"#,
+        r#"
+error: this store cannot have a `root`
+ --> landfall.toml:4:8
+  |
+4 | root = "/a"
+  |        ^^^^ only a store of type `file` has directories
+
+error: this store cannot have a `mountpoint`
+ --> landfall.toml:5:14
+  |
+5 | mountpoint = "/b"
+  |              ^^^^ only a store of type `file` has directories
+
+error: this store cannot have `hardlink = true`
+ --> landfall.toml:6:12
+  |
+6 | hardlink = true
+  |            ^^^^ only a store of type `file` has files to link to
+"#,
+    );
+}
+
+#[test]
+fn catalogs() {
+    shows(
+        r#"
+[catalog.images]
+type = "directory"
+
+[catalog."a b"]
+type = "directory"
+path = "x"
+"#,
+        r#"
+error: `path` is missing
+ --> landfall.toml:1:1
+  |
+1 | [catalog.images]
+  | ^^^^^^^^^^^^^^^^ a catalog of type `directory` needs `path`
+
+error: this cannot name a catalog
+ --> landfall.toml:4:10
+  |
+4 | [catalog."a b"]
+  |          ^^^^^ only A-Z, a-z, 0-9, -, _ and . can be in it
+
+error: `path` must be an absolute path without `..`
+ --> landfall.toml:6:8
+  |
+6 | path = "x"
+  |        ^^^ not absolute
+  |
+  = help: write the path in full, from `/` on
+"#,
+    );
+}
+
+#[test]
+fn handler_sections() {
+    shows(
+        r#"
+[handler.file]
+isolation = "worker"
+allow_addresses = ["127.0.0.1"]
+weight = nan
+deep = [{ a = inf }]
+
+[handler.Bad_Name]
+"#,
+        r#"
+error: `isolation = "worker"` is not available
+ --> landfall.toml:2:13
+  |
+2 | isolation = "worker"
+  |             ^^^^^^^^ not in this version
+
+error: `allow_addresses` is not available
+ --> landfall.toml:3:1
+  |
+3 | allow_addresses = ["127.0.0.1"]
+  | ^^^^^^^^^^^^^^^ not in this version
+
+error: handlers get their settings as JSON
+ --> landfall.toml:4:10
+  |
+4 | weight = nan
+  |          ^^^ JSON has no such number
+
+error: handlers get their settings as JSON
+ --> landfall.toml:5:15
+  |
+5 | deep = [{ a = inf }]
+  |               ^^^ JSON has no such number
+
+error: this cannot name a handler
+ --> landfall.toml:7:10
+  |
+7 | [handler.Bad_Name]
+  |          ^^^^^^^^ only a-z, 0-9 and - can be in it
+"#,
+    );
+}

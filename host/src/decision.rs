@@ -1,0 +1,192 @@
+//! The decision record: how locations and handlers were ordered, what was left out and why, and what came of each attempt.
+//! `plan` shows it before, `place --json` and `history` after. URLs in it are redacted.
+
+use landfall_handler_api::{Error, ErrorKind, ImageRecord, Scope};
+use landfall_select::Selection;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::config::{Config, RouteMode};
+use crate::ledger::Facts;
+use crate::redact;
+use crate::route::{Attempt, Plan};
+
+/// A decision, from the first look at the record to the last attempt.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Decision {
+    /// The image's id.
+    pub(crate) image: Option<String>,
+    /// The node's name.
+    pub(crate) node: String,
+    /// The criteria, the most significant first.
+    pub(crate) strategy: Vec<String>,
+    /// `handler-first` or `location-first`.
+    pub(crate) route: String,
+    /// The usable locations, best first.
+    pub(crate) order: Vec<OrderedLocation>,
+    /// What is not tried, and why.
+    pub(crate) excluded: Vec<ExcludedLocation>,
+    /// What would be tried, in this order.
+    pub(crate) planned: Vec<PlannedAttempt>,
+    /// What was tried, and what came of it.
+    pub(crate) attempts: Vec<TriedAttempt>,
+    /// Anything else worth knowing about the order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<String>,
+}
+
+/// A location in its place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct OrderedLocation {
+    /// Its index in the record.
+    pub(crate) index: usize,
+    /// Its URL, redacted.
+    pub(crate) location: String,
+    /// Why it stands here: a line for each criterion.
+    pub(crate) reasons: Vec<String>,
+}
+
+/// A location, or a pair of handler and location, that is not tried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ExcludedLocation {
+    /// Its index in the record; null for a handler that needs no location.
+    pub(crate) index: Option<usize>,
+    /// Its URL, redacted.
+    pub(crate) location: Option<String>,
+    /// The handler, where only it is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) handler: Option<String>,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// An attempt before it is made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct PlannedAttempt {
+    /// The locations' URLs, redacted.
+    pub(crate) locations: Vec<String>,
+    /// The handlers, in the order of the chain.
+    pub(crate) handlers: Vec<String>,
+    /// What the first handler does: `source` or `transfer`.
+    pub(crate) chain: String,
+    /// The store that the location belongs to, when it is a configured one.
+    pub(crate) store: Option<String>,
+    /// What the bytes will be held against.
+    pub(crate) verify: String,
+}
+
+/// An attempt that was made, or that an earlier failure ruled out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct TriedAttempt {
+    /// The locations' URLs, redacted.
+    pub(crate) locations: Vec<String>,
+    /// The handlers, in the order of the chain.
+    pub(crate) handlers: Vec<String>,
+    /// What went wrong; absent on success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<ErrorKind>,
+    /// The precise cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<String>,
+    /// What the failure ruled out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<Scope>,
+    /// The text for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<String>,
+    /// How long it took.
+    pub(crate) seconds: f64,
+    /// Stored bytes that were moved.
+    pub(crate) bytes: u64,
+}
+
+/// What came of an attempt.
+pub(crate) struct AttemptOutcome<'a> {
+    pub(crate) error: Option<&'a Error>,
+    pub(crate) seconds: f64,
+    pub(crate) bytes: u64,
+}
+
+impl Decision {
+    /// Takes what selection and routing decided.
+    pub(crate) fn planned(&mut self, record: &ImageRecord, config: &Config, selection: &Selection, plan: &Plan) {
+        let url = |index: usize| record.locations.get(index).map(|location| redact::url(&location.url));
+        self.image = record.id.as_deref().map(redact::printable);
+        self.node = redact::printable(&selection.node);
+        self.strategy.clone_from(&selection.strategy);
+        self.route = match config.route {
+            RouteMode::HandlerFirst => "handler-first",
+            RouteMode::LocationFirst => "location-first",
+        }
+        .to_owned();
+        self.order = selection
+            .order
+            .iter()
+            .map(|place| OrderedLocation {
+                index: place.location,
+                location: url(place.location).unwrap_or_default(),
+                reasons: place.keys.iter().map(|key| key.reason.clone()).collect(),
+            })
+            .collect();
+        self.excluded = plan
+            .excluded
+            .iter()
+            .map(|excluded| ExcludedLocation {
+                index: excluded.location,
+                location: excluded.location.and_then(url),
+                handler: excluded.handler.clone(),
+                reason: excluded.reason.clone(),
+            })
+            .collect();
+        self.planned = plan
+            .attempts
+            .iter()
+            .map(|attempt| PlannedAttempt {
+                locations: locations(attempt),
+                handlers: vec![attempt.handler.info().id.clone()],
+                chain: attempt.chain.name().to_owned(),
+                store: attempt.belonging.store.as_ref().map(|store| store.id.clone()).filter(|id| !id.is_empty()),
+                verify: match &attempt.expected.digest {
+                    Some(digest) => digest.algorithm.name().to_owned(),
+                    None => "no".to_owned(),
+                },
+            })
+            .collect();
+        self.notes = selection.notes.iter().map(|note| format!("{}: {}", note.criterion, note.text)).collect();
+    }
+
+    /// An attempt was made.
+    pub(crate) fn tried(&mut self, attempt: &Attempt, outcome: AttemptOutcome<'_>) {
+        self.attempts.push(TriedAttempt {
+            locations: locations(attempt),
+            handlers: vec![attempt.handler.info().id.clone()],
+            kind: outcome.error.map(Error::kind),
+            code: outcome.error.map(|error| error.code().to_owned()),
+            scope: outcome.error.map(Error::scope),
+            message: outcome.error.map(|error| redact::printable(error.message())),
+            seconds: outcome.seconds,
+            bytes: outcome.bytes,
+        });
+    }
+
+    /// An attempt was not made.
+    pub(crate) fn skipped(&mut self, attempt: &Attempt, reason: &str) {
+        self.excluded.push(ExcludedLocation {
+            index: attempt.location,
+            location: locations(attempt).pop(),
+            handler: Some(attempt.handler.info().id.clone()),
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// The decision and its outcome, for the history. A placement's own attempt is not among the attempts yet.
+    pub(crate) fn record(&self, placed: Option<&Facts>) -> Value {
+        serde_json::json!({ "decision": self, "placed": placed })
+    }
+}
+
+/// The attempt's locations, redacted.
+pub(crate) fn locations(attempt: &Attempt) -> Vec<String> {
+    attempt.request.location.iter().map(|location| location.url.clone()).collect()
+}

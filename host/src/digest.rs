@@ -1,0 +1,220 @@
+//! Digests of stored bytes: which one a record gives, and how one is computed.
+
+use std::fmt;
+
+use landfall_handler_api::{Error, ErrorKind, ImageRecord, Location, Result, Scope};
+use serde::{Deserialize, Serialize};
+use sha2::digest::DynDigest;
+
+/// A digest algorithm, by the name that Python's hashlib and so Glance's `os_hash_algo` gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Algorithm {
+    /// SHA-512, Glance's default.
+    Sha512,
+    /// SHA-384.
+    Sha384,
+    /// SHA-256.
+    Sha256,
+    /// SHA-224.
+    Sha224,
+    /// MD5: only where `legacy_md5` is configured.
+    Md5,
+}
+
+impl Algorithm {
+    /// Every algorithm.
+    pub(crate) const ALL: [Self; 5] = [Self::Sha512, Self::Sha384, Self::Sha256, Self::Sha224, Self::Md5];
+
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sha512 => "sha512",
+            Self::Sha384 => "sha384",
+            Self::Sha256 => "sha256",
+            Self::Sha224 => "sha224",
+            Self::Md5 => "md5",
+        }
+    }
+
+    /// Bytes of a digest.
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::Sha512 => 64,
+            Self::Sha384 => 48,
+            Self::Sha256 => 32,
+            Self::Sha224 => 28,
+            Self::Md5 => 16,
+        }
+    }
+
+    /// A computation that has seen no bytes yet.
+    pub(crate) fn hasher(self) -> Hasher {
+        let state: Box<dyn DynDigest + Send> = match self {
+            Self::Sha512 => Box::new(sha2::Sha512::default()),
+            Self::Sha384 => Box::new(sha2::Sha384::default()),
+            Self::Sha256 => Box::new(sha2::Sha256::default()),
+            Self::Sha224 => Box::new(sha2::Sha224::default()),
+            Self::Md5 => Box::new(md5::Md5::default()),
+        };
+        Hasher { algorithm: self, state }
+    }
+}
+
+/// A running digest.
+pub(crate) struct Hasher {
+    algorithm: Algorithm,
+    state: Box<dyn DynDigest + Send>,
+}
+
+impl Hasher {
+    /// Takes the next bytes.
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.state.update(bytes);
+    }
+
+    /// The digest of all bytes.
+    pub(crate) fn finish(self) -> Digest {
+        Digest { algorithm: self.algorithm, value: hex(&self.state.finalize()) }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A digest of stored bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Digest {
+    /// How it is computed.
+    pub(crate) algorithm: Algorithm,
+    /// Lower-case hex.
+    pub(crate) value: String,
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.algorithm.name(), self.value)
+    }
+}
+
+impl Digest {
+    /// Reads an algorithm's name and a value in hex, of either case. `md5` is refused unless `legacy_md5`.
+    pub(crate) fn parse(algorithm: &str, value: &str, legacy_md5: bool) -> Result<Self> {
+        let name = algorithm.to_ascii_lowercase();
+        let algorithm = Algorithm::ALL.into_iter().find(|known| known.name() == name).ok_or_else(|| {
+            let message = format!("digest algorithm {algorithm:?} is not known here");
+            Error::new(ErrorKind::Unsupported, "digest-algorithm", message).scoped(Scope::Image)
+        })?;
+        if algorithm == Algorithm::Md5 && !legacy_md5 {
+            let message = "an MD5 digest does not count unless legacy_md5 is configured";
+            return Err(Error::new(ErrorKind::Unhashed, "md5-refused", message));
+        }
+        let value = value.trim().to_ascii_lowercase();
+        if value.len() != algorithm.len().saturating_mul(2) || !value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let message = format!("a {name} digest is {} hex digits", algorithm.len().saturating_mul(2));
+            return Err(Error::new(ErrorKind::Invalid, "digest-value", message).scoped(Scope::Image));
+        }
+        Ok(Self { algorithm, value })
+    }
+
+    /// Reads `ALGORITHM:HEX`.
+    pub(crate) fn parse_argument(text: &str, legacy_md5: bool) -> Result<Self> {
+        let (algorithm, value) = text.split_once(':').ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, "digest-value", "a digest is written ALGORITHM:HEX").scoped(Scope::Request)
+        })?;
+        Self::parse(algorithm, value, legacy_md5).map_err(|error| error.scoped(Scope::Request))
+    }
+
+    /// The digest that `record` gives for the bytes at `location`: the location's own, else the image's if the location
+    /// holds the image in the image's own form. `None` when the record gives none that counts.
+    pub(crate) fn of_location(record: &ImageRecord, location: &Location, legacy_md5: bool) -> Result<Option<Self>> {
+        let other_form = |own: &Option<String>, image: &Option<String>| own.is_some() && own != image;
+        let own_form = other_form(&location.disk_format, &record.disk_format)
+            || other_form(&location.container_format, &record.container_format);
+        let candidates = [
+            (location.os_hash_algo.as_deref(), location.os_hash_value.as_deref(), false),
+            (Some("md5"), location.checksum.as_deref(), false),
+            (record.os_hash_algo.as_deref(), record.os_hash_value.as_deref(), own_form),
+            (Some("md5"), record.checksum.as_deref(), own_form),
+        ];
+        for (algorithm, value, not_for_this_form) in candidates {
+            if not_for_this_form {
+                continue;
+            }
+            match (algorithm, value) {
+                (None, Some(_)) => {
+                    let message = "os_hash_value is given without os_hash_algo";
+                    return Err(Error::new(ErrorKind::Invalid, "digest-value", message).scoped(Scope::Image));
+                }
+                // Glance names the algorithm while it still computes the value.
+                (_, None) => {}
+                (Some(algorithm), Some(value)) => match Self::parse(algorithm, value, legacy_md5) {
+                    Err(error) if error.code() == "md5-refused" => {}
+                    digest => return digest.map(Some),
+                },
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_algorithm_computes_what_its_length_says() {
+        for algorithm in Algorithm::ALL {
+            let mut hasher = algorithm.hasher();
+            hasher.update(b"abc");
+            let digest = hasher.finish();
+            assert_eq!(digest.value.len(), algorithm.len() * 2);
+            let upper = digest.value.to_uppercase();
+            assert_eq!(Digest::parse(algorithm.name(), &upper, true).unwrap(), digest);
+        }
+        let mut hasher = Algorithm::Sha256.hasher();
+        hasher.update(b"abc");
+        // FIPS 180-4, example of SHA-256.
+        assert!(hasher.finish().value.starts_with("ba7816bf8f01cfea"));
+    }
+
+    #[test]
+    fn md5_counts_only_when_allowed() {
+        let mut record = ImageRecord::default();
+        record.checksum = Some("d41d8cd98f00b204e9800998ecf8427e".into());
+        let location = Location::from_url("file:///a");
+        assert_eq!(Digest::of_location(&record, &location, false).unwrap(), None);
+        let digest = Digest::of_location(&record, &location, true).unwrap().unwrap();
+        assert_eq!(digest.algorithm, Algorithm::Md5);
+    }
+
+    #[test]
+    fn another_form_needs_a_digest_of_its_own() {
+        let mut record = ImageRecord::default();
+        record.disk_format = Some("raw".into());
+        record.os_hash_algo = Some("sha256".into());
+        record.os_hash_value = Some("0".repeat(64));
+        let mut location = Location::from_url("file:///a");
+        assert!(Digest::of_location(&record, &location, false).unwrap().is_some());
+        location.disk_format = Some("vmdk".into());
+        assert_eq!(Digest::of_location(&record, &location, false).unwrap(), None);
+        location.os_hash_algo = Some("sha256".into());
+        location.os_hash_value = Some("1".repeat(64));
+        assert_eq!(Digest::of_location(&record, &location, false).unwrap().unwrap().value, "1".repeat(64));
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        for (algorithm, value, code) in
+            [("crc32", "00", "digest-algorithm"), ("sha256", "zz", "digest-value"), ("md5", "00", "md5-refused")]
+        {
+            assert_eq!(Digest::parse(algorithm, value, false).unwrap_err().code(), code);
+        }
+    }
+}

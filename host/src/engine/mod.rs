@@ -1,0 +1,174 @@
+//! Moves an image's stored bytes into the stage, by the cheapest way that the source and the file system have.
+//!
+//! Descriptors first: a hard link where the store allows one, a clone, a copy inside the kernel where only a file server
+//! would otherwise be asked for every byte, a sparse copy. Sources without a descriptor are streamed.
+
+mod adopt;
+mod extents;
+mod output;
+mod pump;
+mod stream;
+mod writeback;
+
+use std::fs::File;
+use std::sync::Arc;
+
+use landfall_handler_api::{Error, ErrorKind, Request, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{Algorithm, Digest};
+use crate::identity::FileVersion;
+use crate::plugin::{CallContext, Handler, OpenedSource};
+use crate::stage::Stage;
+
+pub(crate) use output::StageOutputs;
+
+/// How the bytes came to the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Method {
+    /// The store's own inode got a second name.
+    Hardlink,
+    /// The target shares the store's blocks, copied on write.
+    Reflink,
+    /// Copied by the file server or kernel (`copy_file_range`).
+    CopyRange,
+    /// Read and written, zeros left out.
+    Copy,
+    /// Streamed by a source handler.
+    Stream,
+    /// Written by a transfer handler.
+    Transfer,
+}
+
+impl Method {
+    /// The kebab-case name, as in JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Hardlink => "hardlink",
+            Self::Reflink => "reflink",
+            Self::CopyRange => "copy-range",
+            Self::Copy => "copy",
+            Self::Stream => "stream",
+            Self::Transfer => "transfer",
+        }
+    }
+}
+
+/// Where the digest of a descriptor's content is known without reading it.
+pub(crate) trait Remembered {
+    /// The digest by `algorithm` of exactly this version, if it is known.
+    fn digest(&self, version: &FileVersion, algorithm: Algorithm) -> Option<Digest>;
+}
+
+/// For which sources a digest may be remembered and used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// For none.
+    Off,
+    /// For files on local file systems: others may not tell every change.
+    Local,
+    /// For all files, as the operator says.
+    Any,
+}
+
+/// What is wanted of a move.
+pub(crate) struct Want<'a> {
+    /// The digest to compute; `None` computes none.
+    pub(crate) algorithm: Option<Algorithm>,
+    /// The number of bytes that the record gives.
+    pub(crate) size: Option<u64>,
+    /// The most bytes to take when the record gives none.
+    pub(crate) limit: u64,
+    /// Whether the target may be the store's own inode.
+    pub(crate) share: bool,
+    /// Where digests are remembered.
+    pub(crate) remembered: &'a dyn Remembered,
+    /// For which sources a remembered digest counts.
+    pub(crate) memory: Memory,
+}
+
+/// What a move did.
+#[derive(Debug)]
+pub(crate) struct Moved {
+    /// How.
+    pub(crate) method: Method,
+    /// Stored bytes.
+    pub(crate) bytes: u64,
+    /// The digest of the stored bytes, when one was wanted.
+    pub(crate) digest: Option<Digest>,
+    /// Whether that digest was remembered rather than computed now.
+    pub(crate) from_memory: bool,
+    /// The source's file and the version that was moved, when it had a descriptor. Publishing needs it unchanged.
+    pub(crate) source: Option<(File, FileVersion)>,
+    /// Whether the source must still be that version when the stage is published.
+    pub(crate) source_must_stay: bool,
+    /// Whether the digest may be remembered for that version.
+    pub(crate) may_remember: bool,
+}
+
+impl Moved {
+    /// Bytes that have no file to come from.
+    fn new(method: Method, bytes: u64, digest: Option<Digest>) -> Self {
+        Self { method, bytes, digest, from_memory: false, source: None, source_must_stay: false, may_remember: false }
+    }
+}
+
+/// Opens the request's location with `handler` and moves its bytes into `stage`.
+pub(crate) fn from_source(
+    handler: &dyn Handler,
+    request: &Request,
+    stage: &mut Stage<'_>,
+    want: &Want<'_>,
+    call: &CallContext,
+) -> Result<Moved> {
+    let source = handler.open(call, request)?;
+    check_size(source.info().size, want)?;
+    match source.descriptor() {
+        Some(descriptor) => {
+            let file = descriptor.try_clone_to_owned().map_err(|error| Error::os(&error, "duplicate a descriptor"))?;
+            adopt::adopt(File::from(file), stage, want, call)
+        }
+        None => stream::stream(source.as_ref() as &dyn OpenedSource, stage, want, call),
+    }
+}
+
+/// Lets `handler` write the stage itself, then reads it back for its digest.
+pub(crate) fn from_transfer(
+    handler: &dyn Handler,
+    request: &Request,
+    stage: &mut Stage<'_>,
+    want: &Want<'_>,
+    call: &CallContext,
+) -> Result<Moved> {
+    let limit = want.size.unwrap_or(want.limit);
+    let outputs = Arc::new(StageOutputs::new(stage, limit, call.cancel.clone())?);
+    let written = handler.transfer(call, request, outputs.clone());
+    let bytes = outputs.close();
+    written?;
+    let bytes = bytes?;
+    check_size(Some(bytes), want)?;
+    let digest = pump::pump(stage.descriptor(), bytes, None, want.algorithm.map(Algorithm::hasher), call)?;
+    Ok(Moved::new(Method::Transfer, bytes, digest))
+}
+
+/// Refuses a size that is not the record's, or beyond the limit, as soon as it is known.
+fn check_size(found: Option<u64>, want: &Want<'_>) -> Result<()> {
+    let Some(found) = found else { return Ok(()) };
+    match want.size {
+        Some(size) if size != found => Err(size_mismatch(size, found)),
+        None if found > want.limit => Err(too_large(want.limit)),
+        _ => Ok(()),
+    }
+}
+
+/// The stored bytes are not as many as the record says.
+fn size_mismatch(size: u64, found: u64) -> Error {
+    let message = format!("the record says {size} bytes, the location has {found}");
+    Error::new(ErrorKind::Corrupt, "size-mismatch", message)
+}
+
+/// The stored bytes are more than the configured limit.
+fn too_large(limit: u64) -> Error {
+    Error::new(ErrorKind::Limit, "disk-bytes", format!("the stored bytes exceed the limit of {limit}"))
+}

@@ -1,0 +1,134 @@
+//! What this node has placed, why, and what it knows of its sources: one SQLite file, shared by every process.
+//!
+//! A change of the disk is announced here before it is made and confirmed after. A process that dies in between leaves an
+//! announcement that the next one settles by looking at the inode (`reconcile.rs`).
+
+mod history;
+mod job;
+mod placements;
+mod reconcile;
+mod remembered;
+mod scans;
+
+use std::cell::RefCell;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::faults::{self, Point};
+
+pub(crate) use history::Deed;
+pub(crate) use job::Job;
+pub(crate) use placements::{Facts, Placement, State};
+
+/// The layout of the file, in `user_version`.
+const LAYOUT: i64 = 1;
+/// How long to wait for another process's transaction. Each is a few milliseconds.
+const BUSY: Duration = Duration::from_secs(20);
+
+/// The ledger of a node.
+pub(crate) struct Ledger {
+    connection: RefCell<Connection>,
+    directory: PathBuf,
+}
+
+impl Ledger {
+    /// Opens the ledger in `state_dir`, making both as needed, and settles what dead processes left.
+    pub(crate) fn open(state_dir: &Path) -> Result<Self> {
+        let ledger = Self::open_unsettled(state_dir)?;
+        ledger.reconcile()?;
+        Ok(ledger)
+    }
+
+    fn open_unsettled(state_dir: &Path) -> Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(|error| {
+            Error::os(&error, format_args!("make the state directory {}", state_dir.display())).scoped(Scope::Node)
+        })?;
+        let connection = Connection::open(state_dir.join("ledger.sqlite")).map_err(failed("open"))?;
+        connection.busy_timeout(BUSY).map_err(failed("open"))?;
+        // What is committed survives a power cut. The log is not folded back when the last process leaves: that would cost
+        // every placement several syncs.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed("open"))?;
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+            .map_err(failed("open"))?;
+        let ledger = Self { connection: RefCell::new(connection), directory: state_dir.to_owned() };
+        ledger.lay_out()?;
+        Ok(ledger)
+    }
+
+    fn layout(connection: &Connection) -> Result<i64> {
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed("read the layout of"))
+    }
+
+    fn lay_out(&self) -> Result<()> {
+        let mut connection = self.connection.borrow_mut();
+        if Self::layout(&connection)? == LAYOUT {
+            return Ok(());
+        }
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed("lay out"))?;
+        // Another process may have been first.
+        match Self::layout(&transaction)? {
+            LAYOUT => return Ok(()),
+            0 => {}
+            other => {
+                let message = format!("the ledger has layout {other}, this version knows {LAYOUT}");
+                return Err(Error::new(ErrorKind::Unsupported, "ledger-layout", message).scoped(Scope::Node));
+            }
+        }
+        transaction.execute_batch(include_str!("schema.sql")).map_err(failed("lay out"))?;
+        transaction.pragma_update(None, "user_version", LAYOUT).map_err(failed("lay out"))?;
+        transaction.commit().map_err(failed("lay out"))
+    }
+
+    /// Runs `action` in one transaction that is on the disk when this returns.
+    fn change<T>(&self, point: Point, action: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let mut connection = self.connection.borrow_mut();
+        let mut result = None;
+        let run = || -> io::Result<()> {
+            let change = || -> Result<T> {
+                let transaction =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed("change"))?;
+                let value = action(&transaction)?;
+                transaction.commit().map_err(failed("change"))?;
+                Ok(value)
+            };
+            result = Some(change());
+            Ok(())
+        };
+        match faults::call(point, run) {
+            Ok(()) => {}
+            Err(error) => return Err(Error::os(&error, "change the ledger").scoped(Scope::Node)),
+        }
+        result.unwrap_or_else(|| Err(Error::new(ErrorKind::Internal, "ledger", "a change of the ledger did not run")))
+    }
+}
+
+/// Turns SQLite's errors into ours: a full disk, a busy or read-only file, a broken one.
+fn failed(what: &'static str) -> impl Fn(rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode;
+    move |error| {
+        let (kind, code) = match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => (ErrorKind::NoSpace, "ledger-full"),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (ErrorKind::Unavailable, "ledger-busy"),
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                (ErrorKind::Denied, "ledger-unwritable")
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (ErrorKind::Corrupt, "ledger-corrupt"),
+            _ => (ErrorKind::Io, "ledger"),
+        };
+        Error::new(kind, code, format!("could not {what} the ledger: {error}")).scoped(Scope::Node)
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,28 @@
+//! Places VM images on a compute node by their direct locations.
+//!
+//! `place.rs` is the straight way of a request; each of its steps is a module of its own here.
+
+mod cancel;
+mod catalog;
+pub mod cli;
+pub mod config;
+mod decision;
+mod digest;
+mod disk;
+mod engine;
+mod faults;
+mod identity;
+mod ledger;
+mod place;
+mod plugin;
+mod progress;
+mod publish;
+mod redact;
+mod removal;
+mod route;
+mod selection;
+mod signals;
+mod stage;
+mod store;
+mod target;
+mod verify;

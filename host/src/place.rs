@@ -1,0 +1,304 @@
+//! The straight way: from a request to a placed disk, in seven steps.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+use landfall_select::Selection;
+
+use crate::cancel::Cancel;
+use crate::catalog::Image;
+use crate::config::Config;
+use crate::decision::{AttemptOutcome, Decision};
+use crate::digest::Algorithm;
+use crate::engine::{self, Moved, Want};
+use crate::ledger::{Deed, Facts, Ledger};
+use crate::plugin::{CallContext, Handler};
+use crate::progress::Watch;
+use crate::publish::{self, Dress, Published, publish};
+use crate::redact;
+use crate::route::{Attempt, Chain, Form, LOCATION_URL, Plan, route};
+use crate::selection::select;
+use crate::stage::Stage;
+use crate::target::Target;
+use crate::verify::{Verified, verify};
+
+/// What the caller will do with the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Write to it: it must be the caller's alone.
+    ReadWrite,
+    /// Only read it.
+    ReadOnly,
+}
+
+/// What is to be placed where, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Order<'a> {
+    /// The image.
+    pub(crate) image: &'a Image,
+    /// Where the disk goes.
+    pub(crate) target: &'a Path,
+    /// In which form.
+    pub(crate) form: Form,
+    /// For what use.
+    pub(crate) access: Access,
+    /// Owner, mode, size, replacement.
+    pub(crate) dress: Dress,
+    /// Place it without a digest to verify it by.
+    pub(crate) allow_unhashed: bool,
+}
+
+/// This node: its configuration, handlers in the operator's order, and ledger.
+pub(crate) struct Node<'a> {
+    /// The configuration.
+    pub(crate) config: &'a Config,
+    /// The handlers that may be used, in order.
+    pub(crate) handlers: &'a [Arc<dyn Handler>],
+    /// The ledger.
+    pub(crate) ledger: &'a Ledger,
+}
+
+/// A disk that was placed.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    /// Its absolute path.
+    pub(crate) path: std::path::PathBuf,
+    /// What is in the ledger of it.
+    pub(crate) facts: Facts,
+}
+
+impl Node<'_> {
+    /// Places the disk that `order` asks for. `decision` is filled in on the way, whatever comes of it.
+    pub(crate) fn place(
+        &self,
+        order: &Order<'_>,
+        decision: &mut Decision,
+        cancel: &Cancel,
+        watch: &dyn Watch,
+    ) -> Result<Placed> {
+        let target = self.open_target(order)?;
+        let job = self.ledger.begin_job()?;
+        let selection = select(&order.image.record, self.config); //                                          1
+        let plan = self.route(order, &selection, decision, cancel)?; //                                       2
+        let mut trials = Trials::new(&plan, decision, watch);
+        while let Some(attempt) = trials.next_attempt()? {
+            let call = call_context(order, attempt, cancel, watch);
+            let mut bytes = 0;
+            let mut tried = || -> Result<Placed> {
+                let mut stage = Stage::open(&target, self.config.stage_keep)?; //                             3
+                let moved = self.move_bytes(order, attempt, &mut stage, &call, &mut bytes)?; //               4
+                let verified = verify(&moved, &stage, &attempt.expected)?; //                                 5
+                let facts = facts(order, attempt, &moved, verified);
+                let published = publish(&mut stage, &moved, &order.dress, self.ledger, &job, facts.clone())?; // 6
+                self.record(order, trials.decision(), &stage, &moved, &published, facts) //                   7
+            };
+            let placed = tried();
+            if let Some(placed) = trials.ended(placed, bytes) {
+                return Ok(placed);
+            }
+        }
+        Err(trials.failure())
+    }
+
+    /// Makes the same decision as [`Node::place`] and does nothing.
+    pub(crate) fn plan(&self, order: &Order<'_>, decision: &mut Decision, cancel: &Cancel) -> Result<Plan> {
+        self.open_target(order)?;
+        let selection = select(&order.image.record, self.config);
+        self.route(order, &selection, decision, cancel)
+    }
+
+    fn open_target(&self, order: &Order<'_>) -> Result<Target> {
+        let target = Target::open(order.target)?;
+        target.refuse_occupied(order.dress.replace)?;
+        Ok(target)
+    }
+
+    fn route(
+        &self,
+        order: &Order<'_>,
+        selection: &Selection,
+        decision: &mut Decision,
+        cancel: &Cancel,
+    ) -> Result<Plan> {
+        let unhashed = order.allow_unhashed || self.config.allow_unhashed;
+        let call = CallContext::quiet(cancel.clone());
+        let (plan, possible) = route(order.image, selection, self.handlers, self.config, order.form, unhashed, &call);
+        decision.planned(&order.image.record, self.config, selection, &plan);
+        possible.map(|()| plan)
+    }
+
+    fn move_bytes(
+        &self,
+        order: &Order<'_>,
+        attempt: &Attempt,
+        stage: &mut Stage<'_>,
+        call: &CallContext,
+        bytes: &mut u64,
+    ) -> Result<Moved> {
+        let wants_own = order.dress.owner.is_some() || order.dress.mode.is_some() || order.dress.size.is_some();
+        let want = Want {
+            algorithm: attempt.expected.digest.as_ref().map(|digest| digest.algorithm),
+            size: attempt.size,
+            limit: self.config.limits.disk_bytes,
+            share: order.access == Access::ReadOnly && attempt.belonging.hardlink && !wants_own,
+            remembered: self.ledger,
+            memory: attempt.belonging.memory(),
+        };
+        let handler = attempt.handler.as_ref();
+        let moved = match attempt.chain {
+            Chain::Source => engine::from_source(handler, &attempt.request, stage, &want, call),
+            Chain::Transfer => engine::from_transfer(handler, &attempt.request, stage, &want, call),
+        }?;
+        *bytes = moved.bytes;
+        Ok(moved)
+    }
+
+    /// Confirms the placement in the ledger, with the decision that led to it, and remembers what was learnt of the source.
+    fn record(
+        &self,
+        order: &Order<'_>,
+        decision: &Decision,
+        stage: &Stage<'_>,
+        moved: &Moved,
+        published: &Published,
+        mut facts: Facts,
+    ) -> Result<Placed> {
+        facts.bytes = published.bytes;
+        if let Err(error) = self.ledger.confirm(published.id, &decision.record(Some(&facts))) {
+            if !order.dress.replace {
+                publish::withdraw(stage, published, self.ledger)?;
+            }
+            return Err(error);
+        }
+        self.remember(moved);
+        Ok(Placed { path: stage.target().path().to_owned(), facts })
+    }
+
+    /// Keeps the digest for the version of the source that was read. Failing to is no failure of the placement.
+    fn remember(&self, moved: &Moved) {
+        let (Some((source, version)), Some(digest)) = (&moved.source, &moved.digest) else { return };
+        if digest.algorithm == Algorithm::Md5 || !moved.may_remember {
+            return;
+        }
+        let kept = crate::identity::FileVersion::of(source)
+            .and_then(|now| if now.same_content(version) { self.ledger.remember(version, digest) } else { Ok(()) });
+        if let Err(error) = kept {
+            eprintln!("landfall: the digest of the source is not remembered: {error}");
+        }
+    }
+
+    /// Writes a failed placement to the history. Best effort: the failure itself is what the caller must hear of.
+    pub(crate) fn record_failure(&self, target: &Path, decision: &Decision) {
+        let path = Target::open(target).map_or_else(|_| target.to_owned(), |target| target.path().to_owned());
+        if let Err(error) = self.ledger.record_failure(Deed::Place, &path, &decision.record(None)) {
+            eprintln!("landfall: the failure is not in the history: {error}");
+        }
+    }
+}
+
+/// The attempts of a plan, one after the other, and what their failures rule out.
+struct Trials<'a> {
+    plan: &'a Plan,
+    decision: &'a mut Decision,
+    watch: &'a dyn Watch,
+    next: usize,
+    running: Option<(&'a Attempt, Instant)>,
+    dead_handlers: HashSet<String>,
+    last: Option<Error>,
+    stopped: bool,
+}
+
+impl<'a> Trials<'a> {
+    fn new(plan: &'a Plan, decision: &'a mut Decision, watch: &'a dyn Watch) -> Self {
+        Self {
+            plan,
+            decision,
+            watch,
+            next: 0,
+            running: None,
+            dead_handlers: HashSet::new(),
+            last: None,
+            stopped: false,
+        }
+    }
+
+    fn decision(&self) -> &Decision {
+        self.decision
+    }
+
+    /// The next attempt that nothing rules out.
+    fn next_attempt(&mut self) -> Result<Option<&'a Attempt>> {
+        while !self.stopped {
+            let Some(attempt) = self.plan.attempts.get(self.next) else { return Ok(None) };
+            let number = self.next;
+            self.next = self.next.saturating_add(1);
+            let handler = &attempt.handler.info().id;
+            if self.dead_handlers.contains(handler) {
+                self.decision.skipped(attempt, "an earlier failure ruled this handler out");
+                continue;
+            }
+            self.watch.attempt(number, self.plan.attempts.len(), attempt);
+            self.running = Some((attempt, Instant::now()));
+            return Ok(Some(attempt));
+        }
+        Ok(None)
+    }
+
+    /// Writes down what came of the running attempt.
+    fn ended(&mut self, placed: Result<Placed>, bytes: u64) -> Option<Placed> {
+        let (attempt, began) = self.running.take()?;
+        let seconds = began.elapsed().as_secs_f64();
+        let (placed, error) = match placed {
+            Ok(placed) => (Some(placed), None),
+            Err(error) => (None, Some(error)),
+        };
+        self.decision.tried(attempt, AttemptOutcome { error: error.as_ref(), seconds, bytes });
+        if let Some(error) = error {
+            self.watch.failed(attempt, &error);
+            match error.scope() {
+                Scope::Location => {}
+                Scope::Handler => {
+                    self.dead_handlers.insert(attempt.handler.info().id.clone());
+                }
+                Scope::Image | Scope::Request | Scope::Node => self.stopped = true,
+            }
+            self.last = Some(error);
+        }
+        placed
+    }
+
+    /// The error that stopped the plan, else the last one.
+    fn failure(self) -> Error {
+        self.last.unwrap_or_else(|| Error::new(ErrorKind::Internal, "no-attempt", "nothing was tried"))
+    }
+}
+
+fn call_context(order: &Order<'_>, attempt: &Attempt, cancel: &Cancel, watch: &dyn Watch) -> CallContext {
+    let url = attempt
+        .location
+        .and_then(|index| order.image.record.locations.get(index))
+        .map(|location| location.url.clone().into_bytes());
+    CallContext {
+        cancel: cancel.clone(),
+        progress: watch.bytes(),
+        secrets: Arc::new(move |name| if name == LOCATION_URL { url.clone() } else { None }),
+    }
+}
+
+fn facts(order: &Order<'_>, attempt: &Attempt, moved: &Moved, verified: Verified) -> Facts {
+    let record = &order.image.record;
+    let locations = attempt.location.and_then(|index| record.locations.get(index));
+    Facts {
+        image: record.id.as_deref().map(redact::printable),
+        locations: locations.map(|location| redact::url(&location.url)).into_iter().collect(),
+        handler: attempt.handler.info().id.clone(),
+        method: moved.method,
+        digest: if verified == Verified::No { None } else { attempt.expected.digest.clone() },
+        verified,
+        bytes: moved.bytes,
+        format: redact::printable(&attempt.expected.disk_format),
+    }
+}

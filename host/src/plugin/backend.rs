@@ -1,0 +1,139 @@
+//! What the straight way sees of a plugin, wherever it runs.
+//!
+//! A handler in the agent's own process and one in a worker are both a [`Handler`]; nothing above this file knows which.
+
+use std::ops::Range;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use landfall_handler_api::{HandlerInfo, HandlerStatus, OutputMeta, PlacementEvent, Probe, Request, Result};
+
+use crate::cancel::Cancel;
+
+/// The plugin that a handler came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PluginIdentity {
+    /// The plugin's own name.
+    pub(crate) name: String,
+    /// The plugin's own version.
+    pub(crate) version: String,
+    /// The file it was loaded from.
+    pub(crate) path: PathBuf,
+}
+
+/// What the host lends to one operation of a handler. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct CallContext {
+    /// Tells the handler to stop; the host waits for a grace period and then gives the call up.
+    pub(crate) cancel: Cancel,
+    /// Gets the handler's own count of bytes: done, and the total when it is known. For display only.
+    pub(crate) progress: Arc<dyn Fn(u64, Option<u64>) + Send + Sync>,
+    /// Gives the secrets that the request names.
+    pub(crate) secrets: Arc<dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync>,
+}
+
+impl CallContext {
+    /// A context that shows no progress and has no secrets.
+    pub(crate) fn quiet(cancel: Cancel) -> Self {
+        Self { cancel, progress: Arc::new(|_, _| {}), secrets: Arc::new(|_| None) }
+    }
+}
+
+/// A handler, ready to be called.
+///
+/// Called by the straight way, from the thread of the placement. Every method blocks until the handler answered, or until
+/// `cancel` fired and the grace period is over; then it gives `cancelled` and the handler is called no more. Several
+/// placements may call at once. Errors carry the handler's own scope, or the kind's.
+pub(crate) trait Handler: Send + Sync {
+    /// Identity and abilities.
+    fn info(&self) -> &HandlerInfo;
+
+    /// The plugin that it came from.
+    fn plugin(&self) -> &PluginIdentity;
+
+    /// Whether the handler will try this request. Once for each pair of handler and location, before anything else; no
+    /// I/O.
+    fn probe(&self, call: &CallContext, request: &Request) -> Result<Probe>;
+
+    /// Opens the request's location. Once an attempt.
+    fn open(&self, call: &CallContext, request: &Request) -> Result<Box<dyn OpenedSource>>;
+
+    /// Lets the handler write the outputs itself. Once an attempt. When this returns, whatever it says, the handler can no
+    /// longer reach an output.
+    fn transfer(&self, call: &CallContext, request: &Request, outputs: Arc<dyn Outputs>) -> Result<()>;
+
+    /// Whether the handler could serve now. For people.
+    fn status(&self, call: &CallContext) -> Result<HandlerStatus>;
+
+    /// A placement that this handler made was removed. Best effort: an error is logged.
+    fn placement_removed(&self, call: &CallContext, event: &PlacementEvent) -> Result<()>;
+
+    /// A placement that this handler made was moved. Best effort: an error is logged.
+    fn placement_moved(&self, call: &CallContext, event: &PlacementEvent) -> Result<()>;
+}
+
+/// What is known of an opened location, fixed while it is open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct SourceInfo {
+    /// Stored bytes, when the store says so.
+    pub(crate) size: Option<u64>,
+    /// Whether any range can be read; otherwise only the whole, from the start.
+    pub(crate) ranged: bool,
+    /// What tells this version of the bytes from another (an ETag).
+    pub(crate) validator: Option<String>,
+}
+
+/// An opened location. Closed when dropped.
+///
+/// Used by the engine, from any number of threads at once when it is ranged.
+pub(crate) trait OpenedSource: Send + Sync {
+    /// Size, abilities and validator.
+    fn info(&self) -> &SourceInfo;
+
+    /// A descriptor with the same bytes at the same offsets, where the source has one: the host then clones, links or
+    /// copies in the kernel and never calls `read`.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Streams the bytes of `range` into `into`, in order. Fewer bytes than asked for, without an error, mean that the
+    /// source ends there.
+    fn read(&self, call: &CallContext, range: Range<u64>, into: Arc<Mutex<dyn ByteSink>>) -> Result<()>;
+}
+
+/// Where streamed bytes go: the reader asks for room, fills it and says how much it filled.
+///
+/// Called on the thread that serves the read, one reservation at a time. What `reserve` gives belongs to this sink alone
+/// until the sink is dropped, since a handler that hangs may still fill it after it was given up; the backend then sees to
+/// it that the sink is never dropped. `reserve` does not block for long once the read's `cancel` has fired.
+pub(crate) trait ByteSink: Send {
+    /// Room for at most `want` bytes, at least one. Blocks while the consumer is behind.
+    fn reserve(&mut self, want: usize) -> Result<&mut [u8]>;
+
+    /// The first `filled` bytes of the last reservation are there.
+    fn commit(&mut self, filled: usize) -> Result<()>;
+}
+
+/// The outputs of a transfer: the host's staged files, known to the handler by number.
+pub(crate) trait Outputs: Send + Sync {
+    /// Opens output `number` (0, 1, ...) for `size` bytes, once each.
+    fn open(&self, number: u32, size: u64, meta: OutputMeta) -> Result<Arc<dyn Output>>;
+}
+
+/// One staged disk. Writes come in any order and from any thread; what is not written reads as zeros.
+pub(crate) trait Output: Send + Sync {
+    /// Writes all of `bytes` at `offset`; never beyond the output's size.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()>;
+
+    /// Makes `len` bytes at `offset` read as zeros, as a hole where that is possible.
+    fn zero(&self, offset: u64, len: u64) -> Result<()>;
+
+    /// Takes `len` bytes at `source_offset` of `descriptor` to `offset`: cloned where possible, else copied in the kernel,
+    /// else copied.
+    fn adopt(&self, descriptor: OwnedFd, source_offset: u64, offset: u64, len: u64) -> Result<()>;
+
+    /// Changes the output's size, within the request's limits.
+    fn set_size(&self, size: u64) -> Result<()>;
+
+    /// Says that the output is complete. Nothing may be written after it.
+    fn finish(&self) -> Result<()>;
+}

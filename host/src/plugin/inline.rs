@@ -1,0 +1,441 @@
+//! A handler in the agent's own process.
+
+#![allow(unsafe_code)]
+
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use landfall_handler_api::abi::*;
+use landfall_handler_api::crossing::{blank_error, borrow_text, clean_text, copy_least, lend_text, take_outcome};
+use landfall_handler_api::{Error, ErrorKind, HandlerInfo, HandlerStatus, PlacementEvent, Probe, Request, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::backend::{ByteSink, CallContext, Handler, OpenedSource, Outputs, PluginIdentity, SourceInfo};
+use super::host_table::{HostCall, HostSink, host};
+use super::lent::{Lent, lend};
+use crate::cancel::Cancel;
+
+const VALIDATOR_MAX: usize = 4096;
+/// How often a call that waits for its turn looks whether it was cancelled.
+const TURN_POLL: Duration = Duration::from_millis(50);
+
+/// A configured handler, called on lent threads.
+pub(super) struct InlineHandler {
+    shared: Arc<Shared>,
+}
+
+/// Everything that a running call may touch. A call that is given up keeps it for ever.
+struct Shared {
+    info: HandlerInfo,
+    plugin: PluginIdentity,
+    table: imgh_handler,
+    instance: Instance,
+    /// Whose turn it is, where only one call may run at a time.
+    turn: Option<Turn>,
+    wedged: AtomicBool,
+    grace: Duration,
+}
+
+// SAFETY: the table holds functions that the ABI allows on any thread, and a static string.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+#[derive(Clone, Copy)]
+struct Instance(*mut imgh_instance);
+
+// SAFETY: the ABI lets any thread use an instance; SERIAL handlers are guarded by turns.
+unsafe impl Send for Instance {}
+// SAFETY: as above.
+unsafe impl Sync for Instance {}
+
+#[derive(Default)]
+struct Turn {
+    taken: Mutex<bool>,
+    free: Condvar,
+}
+
+/// The right to run, for as long as it is kept.
+struct MyTurn(Arc<Shared>);
+
+impl Drop for MyTurn {
+    fn drop(&mut self) {
+        if let Some(turn) = &self.0.turn {
+            *turn.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
+            turn.free.notify_one();
+        }
+    }
+}
+
+impl InlineHandler {
+    /// Makes an instance with `config`, within `limit`.
+    pub(super) fn create(
+        info: HandlerInfo,
+        plugin: PluginIdentity,
+        table: imgh_handler,
+        config: &serde_json::Value,
+        limit: Duration,
+        grace: Duration,
+    ) -> Result<Self> {
+        let config = config.to_string();
+        let create = table.create.ok_or_else(|| Error::unsupported("create"))?;
+        let made = lend(&thread_name(&info.id), None, limit, move || {
+            let (mut out, mut error) = (std::ptr::null_mut(), blank_error());
+            // SAFETY: by the ABI; the text lives until the function returned.
+            let status = unsafe { create(host(), lend_text(&config), &raw mut out, &raw mut error) };
+            take_outcome(status, &error).map(|()| Instance(out))
+        });
+        let instance = match made {
+            Lent::Back(instance) => instance?,
+            Lent::Abandoned => {
+                let message = format!("it was not ready within {} s", limit.as_secs_f32());
+                return Err(Error::new(ErrorKind::Crashed, "setup-timeout", message));
+            }
+        };
+        if instance.0.is_null() {
+            return Err(Error::new(ErrorKind::Internal, "no-instance", "create succeeded without an instance"));
+        }
+        let turn = (table.thread_model == IMGH_SERIAL).then(Turn::default);
+        let wedged = AtomicBool::new(false);
+        Ok(Self { shared: Arc::new(Shared { info, plugin, table, instance, turn, wedged, grace }) })
+    }
+
+    /// Runs an operation that takes JSON, and gives what the handler answered with `result`.
+    fn operate(
+        &self,
+        context: &CallContext,
+        function: imgh_operation,
+        argument: &impl Serialize,
+        outputs: Option<Arc<dyn Outputs>>,
+    ) -> Result<Option<String>> {
+        let json = encode(argument)?;
+        self.run(context, outputs, move |instance, call, error| {
+            // SAFETY: instance and call live while the lent thread runs, the text as long as this closure.
+            unsafe { function(instance, call, lend_text(&json), error) }
+        })
+    }
+
+    fn run(
+        &self,
+        context: &CallContext,
+        outputs: Option<Arc<dyn Outputs>>,
+        function: impl FnOnce(*mut imgh_instance, *mut imgh_call, *mut imgh_error) -> imgh_status + Send + 'static,
+    ) -> Result<Option<String>> {
+        let call = HostCall::new(context, &self.shared.info.id, outputs);
+        let theirs = Arc::clone(&call);
+        let back = self.shared.lend(&context.cancel, move |shared| {
+            let mut error = blank_error();
+            let status = function(shared.instance.0, theirs.raw(), &raw mut error);
+            take_outcome(status, &error)
+        });
+        // Whatever came of it, nothing is written from here on.
+        call.shut_outputs();
+        match back {
+            Lent::Back(outcome) => outcome.map(|()| call.take_result()),
+            Lent::Abandoned => Err(self.shared.give_up(&context.cancel)),
+        }
+    }
+}
+
+impl Handler for InlineHandler {
+    fn info(&self) -> &HandlerInfo {
+        &self.shared.info
+    }
+
+    fn plugin(&self) -> &PluginIdentity {
+        &self.shared.plugin
+    }
+
+    fn probe(&self, call: &CallContext, request: &Request) -> Result<Probe> {
+        let Some(probe) = self.shared.table.probe else { return Ok(Probe::yes()) };
+        decode(self.operate(call, probe, request, None)?, "probe")
+    }
+
+    fn open(&self, call: &CallContext, request: &Request) -> Result<Box<dyn OpenedSource>> {
+        let open = self.shared.table.open.ok_or_else(|| Error::unsupported("open"))?;
+        let json = encode(request)?;
+        let host_call = HostCall::new(call, &self.shared.info.id, None);
+        let theirs = Arc::clone(&host_call);
+        let back = self.shared.lend(&call.cancel, move |shared| {
+            let (mut out, mut error) = (std::ptr::null(), blank_error());
+            // SAFETY: instance and call live while the lent thread runs, the text as long as this closure.
+            let status =
+                unsafe { open(shared.instance.0, theirs.raw(), lend_text(&json), &raw mut out, &raw mut error) };
+            take_outcome(status, &error)?;
+            // SAFETY: the plugin says that this is its source, which lives until it is closed.
+            unsafe { Source::read_table(out) }
+        });
+        match back {
+            Lent::Back(source) => {
+                Ok(Box::new(InlineSource { shared: Arc::clone(&self.shared), source: source?, call: host_call }))
+            }
+            Lent::Abandoned => Err(self.shared.give_up(&call.cancel)),
+        }
+    }
+
+    fn transfer(&self, call: &CallContext, request: &Request, outputs: Arc<dyn Outputs>) -> Result<()> {
+        let transfer = self.shared.table.transfer.ok_or_else(|| Error::unsupported("transfer"))?;
+        self.operate(call, transfer, request, Some(outputs)).map(|_| ())
+    }
+
+    fn status(&self, call: &CallContext) -> Result<HandlerStatus> {
+        let status = self.shared.table.status.ok_or_else(|| Error::unsupported("status"))?;
+        let answer = self.run(call, None, move |instance, call, error| {
+            // SAFETY: instance and call live while the lent thread runs.
+            unsafe { status(instance, call, error) }
+        })?;
+        decode(answer, "status")
+    }
+
+    fn placement_removed(&self, call: &CallContext, event: &PlacementEvent) -> Result<()> {
+        self.notify(call, self.shared.table.placement_removed, event)
+    }
+
+    fn placement_moved(&self, call: &CallContext, event: &PlacementEvent) -> Result<()> {
+        self.notify(call, self.shared.table.placement_moved, event)
+    }
+}
+
+impl InlineHandler {
+    /// Tells a handler of something; one that does not want to know is not a failure.
+    fn notify(&self, call: &CallContext, hook: Option<imgh_operation>, event: &PlacementEvent) -> Result<()> {
+        let Some(hook) = hook else { return Ok(()) };
+        match self.operate(call, hook, event, None) {
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
+            outcome => outcome.map(|_| ()),
+        }
+    }
+}
+
+impl Shared {
+    /// Runs `work` on a lent thread, when it is its turn.
+    fn lend<T: Send + 'static>(
+        self: &Arc<Self>,
+        cancel: &Cancel,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Lent<T> {
+        let turn = match self.take_turn(cancel) {
+            Ok(turn) => turn,
+            Err(error) => return Lent::Back(Err(error)),
+        };
+        lend(&thread_name(&self.info.id), Some(cancel), self.grace, move || {
+            let outcome = work(&turn.0);
+            drop(turn);
+            outcome
+        })
+    }
+
+    fn take_turn(self: &Arc<Self>, cancel: &Cancel) -> Result<MyTurn> {
+        let check = || {
+            if self.wedged.load(Ordering::SeqCst) { Err(self.wedged_error()) } else { cancel.check() }
+        };
+        check()?;
+        if let Some(turn) = &self.turn {
+            let mut taken = turn.taken.lock().unwrap_or_else(PoisonError::into_inner);
+            while *taken {
+                taken = turn.free.wait_timeout(taken, TURN_POLL).unwrap_or_else(PoisonError::into_inner).0;
+                check()?;
+            }
+            *taken = true;
+        }
+        Ok(MyTurn(Arc::clone(self)))
+    }
+
+    /// A call did not come back: the handler is called no more. The caller was cancelled, and is told so.
+    fn give_up(&self, cancel: &Cancel) -> Error {
+        self.wedged.store(true, Ordering::SeqCst);
+        let error = cancel.check().err().unwrap_or_else(Error::cancelled);
+        error.context(format!(
+            "handler {} did not stop within {} s and is not used any more",
+            self.info.id,
+            self.grace.as_secs_f32()
+        ))
+    }
+
+    fn wedged_error(&self) -> Error {
+        let message = format!("handler {} hangs in an earlier call and is not used any more", self.info.id);
+        Error::new(ErrorKind::Crashed, "handler-wedged", message)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let Some(destroy) = self.table.destroy.filter(|_| !self.wedged.load(Ordering::SeqCst)) else { return };
+        let instance = self.instance;
+        // A destroy that hangs is left to hang: nobody needs the instance any more.
+        lend(&thread_name(&self.info.id), None, self.grace, move || {
+            let instance = instance;
+            // SAFETY: the last use of the instance; every source and call kept `Shared` alive.
+            unsafe { destroy(instance.0) };
+            Ok(())
+        });
+    }
+}
+
+/// A plugin's source, checked.
+struct Source {
+    table: imgh_source,
+    info: SourceInfo,
+    descriptor: Option<OwnedFd>,
+}
+
+// SAFETY: the ABI lets any thread use a source.
+unsafe impl Send for Source {}
+// SAFETY: as above; reads at once only where the handler is PARALLEL and the source ranged.
+unsafe impl Sync for Source {}
+
+impl Source {
+    /// # Safety
+    ///
+    /// `out` is what an `open` that succeeded gave.
+    unsafe fn read_table(out: *const imgh_source) -> Result<Self> {
+        // SAFETY: passed on.
+        let table = unsafe { copy_least(out, "imgh_source")? };
+        let checked = Self::check(table);
+        if let (Err(_), Some(close)) = (&checked, table.close) {
+            // SAFETY: the first and last use of a source that is no good.
+            unsafe { close(table.ctx) };
+        }
+        checked
+    }
+
+    fn check(table: imgh_source) -> Result<Self> {
+        let bad = |message: &str| Error::new(ErrorKind::Internal, "bad-source", message);
+        if table.read.is_none() || table.close.is_none() {
+            return Err(bad("the source has no read or no close"));
+        }
+        let size = match table.size {
+            -1 => None,
+            size => Some(u64::try_from(size).map_err(|_| bad(&format!("the source's size is {size}")))?),
+        };
+        // SAFETY: the plugin's text, which lives as long as the source.
+        let validator = unsafe { borrow_text(table.validator, VALIDATOR_MAX, "the source's validator")? };
+        let validator = (!validator.is_empty()).then(|| clean_text(validator.as_bytes(), VALIDATOR_MAX));
+        let descriptor = match table.fd {
+            -1 => None,
+            fd if fd < 0 => return Err(bad(&format!("the source's descriptor is {fd}"))),
+            // SAFETY: the plugin says that it is open; if it is not, duplicating it fails.
+            fd => Some(
+                unsafe { BorrowedFd::borrow_raw(fd) }
+                    .try_clone_to_owned()
+                    .map_err(|error| bad(&format!("the source's descriptor {fd} cannot be duplicated: {error}")))?,
+            ),
+        };
+        let ranged = table.flags & IMGH_SOURCE_RANGED != 0;
+        Ok(Self { table, info: SourceInfo { size, ranged, validator }, descriptor })
+    }
+}
+
+struct InlineSource {
+    shared: Arc<Shared>,
+    source: Source,
+    /// The call of `open`, which lives until the source is closed.
+    call: Arc<HostCall>,
+}
+
+/// `ctx` of a source, on its way to a lent thread.
+struct SourceContext(*mut std::ffi::c_void);
+
+// SAFETY: the ABI lets any thread use a source.
+unsafe impl Send for SourceContext {}
+
+impl OpenedSource for InlineSource {
+    fn info(&self) -> &SourceInfo {
+        &self.source.info
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.source.descriptor.as_ref().map(AsFd::as_fd)
+    }
+
+    fn read(&self, call: &CallContext, range: Range<u64>, into: Arc<Mutex<dyn ByteSink>>) -> Result<()> {
+        let read = self.source.table.read.ok_or_else(|| Error::unsupported("read"))?;
+        let Some(len) = range.end.checked_sub(range.start) else {
+            return Err(Error::new(ErrorKind::Internal, "bad-range", "the range ends before it begins"));
+        };
+        let host_call = HostCall::new(call, &self.shared.info.id, None);
+        let sink = HostSink::new(Arc::clone(&into), len);
+        let (ctx, their_sink) = (SourceContext(self.source.table.ctx), Arc::clone(&sink));
+        let back = self.shared.lend(&call.cancel, move |_| {
+            let ctx = ctx;
+            let mut error = blank_error();
+            // SAFETY: the source is not closed while it is borrowed, nor ever after a read was given up; call and sink
+            // live as long as this closure.
+            let status = unsafe { read(ctx.0, host_call.raw(), range.start, len, their_sink.raw(), &raw mut error) };
+            take_outcome(status, &error)
+        });
+        sink.shut();
+        match back {
+            Lent::Back(outcome) => outcome,
+            Lent::Abandoned => {
+                // The handler may fill the last reservation at any time.
+                std::mem::forget(into);
+                Err(self.shared.give_up(&call.cancel))
+            }
+        }
+    }
+}
+
+impl Drop for InlineSource {
+    fn drop(&mut self) {
+        // A wedged handler is called no more, not even to close: what its calls can touch stays as it is, for ever.
+        let gone = self.shared.wedged.load(Ordering::SeqCst) || !self.close();
+        if gone {
+            std::mem::forget(Arc::clone(&self.call));
+            std::mem::forget(Arc::clone(&self.shared));
+        }
+    }
+}
+
+impl InlineSource {
+    /// Closes the source; false when it hangs.
+    fn close(&self) -> bool {
+        let Some(close) = self.source.table.close else { return true };
+        let Ok(cancel) = Cancel::new() else { return false };
+        let Ok(turn) = self.shared.take_turn(&cancel) else { return false };
+        let (ctx, call) = (SourceContext(self.source.table.ctx), Arc::clone(&self.call));
+        let back = lend(&thread_name(&self.shared.info.id), None, self.shared.grace, move || {
+            let ctx = ctx;
+            // SAFETY: the last use of the source.
+            unsafe { close(ctx.0) };
+            drop((call, turn));
+            Ok(())
+        });
+        if matches!(back, Lent::Abandoned) {
+            self.shared.wedged.store(true, Ordering::SeqCst);
+        }
+        matches!(back, Lent::Back(Ok(())))
+    }
+}
+
+fn encode(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::new(ErrorKind::Internal, "bad-request", error.to_string()))
+}
+
+fn decode<T: DeserializeOwned>(answer: Option<String>, what: &str) -> Result<T> {
+    let Some(answer) = answer else {
+        return Err(Error::new(ErrorKind::Internal, "no-answer", format!("{what} succeeded without an answer")));
+    };
+    serde_json::from_str(&answer)
+        .map_err(|error| Error::new(ErrorKind::Internal, "bad-answer", format!("the answer of {what}: {error}")))
+}
+
+/// Linux shows 15 bytes of it.
+fn thread_name(id: &str) -> String {
+    format!("h:{id}")
+}
+
+/// Whether `destroy` comes back when there is nothing to destroy.
+pub(super) fn destroy_nothing(table: &imgh_handler, limit: Duration) -> bool {
+    let Some(destroy) = table.destroy else { return false };
+    let back = lend("h:check", None, limit, move || {
+        // SAFETY: NULL is allowed by the ABI.
+        unsafe { destroy(std::ptr::null_mut()) };
+        Ok(())
+    });
+    matches!(back, Lent::Back(Ok(())))
+}

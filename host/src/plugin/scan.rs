@@ -1,0 +1,170 @@
+//! Looks at a plugin for the first time in a process of its own, so that a plugin that crashes while it is loaded is a line
+//! in a report and not the end of the agent.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use landfall_handler_api::abi::{IMGH_ABI_MAJOR, IMGH_ABI_MINOR};
+use landfall_handler_api::crossing::clean_text;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Pid, alarm};
+
+use super::load::{PluginShape, load};
+use super::refusal::Refusal;
+
+/// The hidden command of the agent's binary that [`scan_main`] serves.
+pub(crate) const SCAN_COMMAND: &str = "scan-plugin";
+
+const OUTPUT_MAX: u64 = 8 << 20;
+const NOISE_MAX: u64 = 64 << 10;
+const NOISE_SHOWN: usize = 300;
+
+/// Where results of scans are kept, so that a plugin is scanned once and not at every start. Keyed by the file's path and
+/// its version, which also names the ABI and the agent.
+pub(crate) trait ScanCache {
+    /// What was found then, if anything.
+    fn get(&self, path: &Path, version: &str) -> Option<String>;
+    /// Keeps what was found. Best effort.
+    fn put(&self, path: &Path, version: &str, outcome: &str);
+}
+
+/// Keeps nothing.
+pub(crate) struct NoCache;
+
+impl ScanCache for NoCache {
+    fn get(&self, _: &Path, _: &str) -> Option<String> {
+        None
+    }
+
+    fn put(&self, _: &Path, _: &str, _: &str) {}
+}
+
+pub(super) type Scan = Result<PluginShape, Refusal>;
+
+/// What is known of this very file, else what a scan finds.
+pub(super) fn scan(file: &File, path: &Path, agent: &Path, limit: Duration, cache: &dyn ScanCache) -> Scan {
+    let version = version(file)?;
+    let known = cache.get(path, &version).and_then(|known| serde_json::from_str::<Scan>(&known).ok());
+    if let Some(known) = known {
+        return known;
+    }
+    let scan = run_child(file, agent, limit);
+    // A slow or broken machine is no property of the file.
+    let passing = matches!(&scan, Err(refusal) if ["scan-timeout", "scan-failed"].contains(&refusal.code.as_str()));
+    if let (false, Ok(json)) = (passing, serde_json::to_string(&scan)) {
+        cache.put(path, &version, &json);
+    }
+    scan
+}
+
+fn version(file: &File) -> Result<String, Refusal> {
+    let stat = file.metadata().map_err(|error| Refusal::new("unreadable", error))?;
+    Ok(format!(
+        "{} abi {IMGH_ABI_MAJOR}.{IMGH_ABI_MINOR} dev {} ino {} size {} mtime {}.{:09} ctime {}.{:09}",
+        env!("CARGO_PKG_VERSION"),
+        stat.dev(),
+        stat.ino(),
+        stat.size(),
+        stat.mtime(),
+        stat.mtime_nsec(),
+        stat.ctime(),
+        stat.ctime_nsec(),
+    ))
+}
+
+/// Scans in a child: the agent's own binary, with the plugin as its standard input and nothing of our environment.
+fn run_child(file: &File, agent: &Path, limit: Duration) -> Scan {
+    let failed = |error: std::io::Error| Refusal::new("scan-failed", format!("run {}: {error}", agent.display()));
+    let plugin = file.try_clone().map_err(failed)?;
+    let mut child = Command::new(agent)
+        .arg(SCAN_COMMAND)
+        .env_clear()
+        .current_dir("/")
+        .process_group(0)
+        .stdin(plugin)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let outcome = collect(&mut child, limit);
+    // Whatever the plugin started goes too. A group that is gone already is fine.
+    let _ = i32::try_from(child.id()).map(|group| killpg(Pid::from_raw(group), Signal::SIGKILL));
+    let status = child.wait().map_err(failed)?;
+    let Some((output, noise)) = outcome else {
+        let reason = format!("loading it took longer than {} s", limit.as_secs_f32());
+        return Err(Refusal::new("scan-timeout", reason));
+    };
+    match serde_json::from_slice(&output) {
+        Ok(scan) => scan,
+        Err(_) => Err(Refusal::new("crashed-while-loading", died(status, &noise))),
+    }
+}
+
+/// Reads the child's two outputs to their ends, within `limit` and bounded; `None` when it takes longer.
+fn collect(child: &mut Child, limit: Duration) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (output, noise) = (child.stdout.take()?, child.stderr.take()?);
+    let (send_output, output_read) = mpsc::channel();
+    let (send_noise, noise_read) = mpsc::channel();
+    read_aside(output, OUTPUT_MAX, send_output);
+    read_aside(noise, NOISE_MAX, send_noise);
+    let output = output_read.recv_timeout(limit).ok()?;
+    // The noise only explains; a grandchild that holds it open is not waited for.
+    let noise = noise_read.recv_timeout(Duration::from_millis(200)).unwrap_or_default();
+    Some((output, noise))
+}
+
+fn read_aside(from: impl Read + Send + 'static, most: u64, to: mpsc::Sender<Vec<u8>>) {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // A broken pipe ends the output like any end.
+        let _ = from.take(most).read_to_end(&mut bytes);
+        // Nobody listens after a timeout.
+        let _ = to.send(bytes);
+    });
+}
+
+fn died(status: ExitStatus, noise: &[u8]) -> String {
+    let how = match (status.signal(), status.code()) {
+        (Some(number), _) => match Signal::try_from(number) {
+            Ok(signal) => format!("loading it ended the process with {signal}"),
+            Err(_) => format!("loading it ended the process with signal {number}"),
+        },
+        (None, Some(code)) => format!("loading it ended the process with status {code}"),
+        (None, None) => "loading it ended the process".to_owned(),
+    };
+    let noise = noise.split(|&byte| byte == b'\n').rfind(|line| !line.is_empty()).unwrap_or_default();
+    if noise.is_empty() { how } else { format!("{how}: {}", clean_text(noise, NOISE_SHOWN)) }
+}
+
+/// The whole of the hidden command: loads the plugin that standard input is, and prints what it found.
+pub(crate) fn scan_main() -> ExitCode {
+    // The parent kills a scan that takes too long; this is for a parent that died.
+    alarm::set(60);
+    // A crash here is expected at times, and nobody wants its core.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    match scan_here() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("landfall: scan: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn scan_here() -> std::io::Result<()> {
+    let plugin = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    // What constructors print must not end up in the answer.
+    let mut answer = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+    nix::unistd::dup2_stdout(std::io::stderr())?;
+    let scan: Scan = load(plugin).map(|loaded| loaded.shape);
+    answer.write_all(&serde_json::to_vec(&scan)?)
+}

@@ -1,0 +1,185 @@
+//! Makes a verified stage visible: all of it under its name, or nothing.
+
+use std::ffi::OsString;
+
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+
+use crate::disk;
+use crate::engine::Moved;
+use crate::faults::Point;
+use crate::identity::FileVersion;
+use crate::ledger::{Facts, Job, Ledger};
+use crate::stage::{Stage, hidden_name, stage_error};
+use crate::target::{Occupant, exists, occupant};
+
+/// How the target is to be, apart from its bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Dress {
+    /// Owner and group, where they are not to be the caller's.
+    pub(crate) owner: Option<(u32, u32)>,
+    /// Permission bits; `None` is 0600, or a shared file's own.
+    pub(crate) mode: Option<u32>,
+    /// Grow to this many bytes.
+    pub(crate) size: Option<u64>,
+    /// Take the place of a regular file.
+    pub(crate) replace: bool,
+}
+
+/// Permission bits of a target that nobody chose any for.
+const DEFAULT_MODE: u32 = 0o600;
+
+/// A stage that has its name. The ledger still has to confirm it.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// The ledger's number of the announced placement.
+    pub(crate) id: i64,
+    /// Bytes of the target.
+    pub(crate) bytes: u64,
+}
+
+/// Publishes `stage`. When this fails, the target is as it was, except after a replacement whose directory could not be
+/// synced: the new disk then stands there, complete, and the ledger's next start finds it.
+pub(crate) fn publish(
+    stage: &mut Stage<'_>,
+    moved: &Moved,
+    dress: &Dress,
+    ledger: &Ledger,
+    job: &Job,
+    mut facts: Facts,
+) -> Result<Published> {
+    let target = stage.target();
+    if !stage.is_shared() {
+        put_on(stage, moved.bytes, dress)?;
+    }
+    disk::sync_file(stage.descriptor()).map_err(|error| stage_error(&error, "sync the stage"))?;
+    let version = FileVersion::of(stage.file())?;
+    facts.bytes = version.size;
+    // A name that cannot be given in one step needs one on the way.
+    let spare = if dress.replace && stage.hidden_name().is_none() {
+        Some(hidden_name("spare")?)
+    } else {
+        stage.hidden_name().map(ToOwned::to_owned)
+    };
+    let id = ledger.intend(job, target.path(), spare.as_deref(), &version.identity, &facts)?;
+    let named = refuse_changed_source(moved).and_then(|()| name(stage, spare, dress.replace));
+    if let Err(error) = named {
+        ledger.drop_intent(id)?;
+        return Err(error);
+    }
+    let published = Published { id, bytes: version.size };
+    match disk::sync_directory(Point::PublishSyncDirectory, target.directory()) {
+        Ok(()) => Ok(published),
+        Err(error) => {
+            let error = stage_error(&error, "sync the target's directory");
+            if dress.replace {
+                return Err(error.context("the target was replaced, but not durably"));
+            }
+            withdraw(stage, &published, ledger)?;
+            Err(error)
+        }
+    }
+}
+
+/// Takes back what was published but cannot be recorded.
+pub(crate) fn withdraw(stage: &Stage<'_>, published: &Published, ledger: &Ledger) -> Result<()> {
+    let target = stage.target();
+    let identity = FileVersion::of(stage.file())?.identity;
+    let is_ours = matches!(target.occupant()?, Some(Occupant::File(version)) if version.identity.is(&identity));
+    if is_ours {
+        disk::unlink(Point::PublishUnlink, target.directory(), target.name())
+            .map_err(|error| stage_error(&error, "take the target back"))?;
+    }
+    ledger.drop_intent(published.id)
+}
+
+/// Size, owner and mode. The owner comes first: a change of owner may clear bits of the mode.
+fn put_on(stage: &Stage<'_>, bytes: u64, dress: &Dress) -> Result<()> {
+    if let Some(size) = dress.size {
+        if size < bytes {
+            let message = format!("the disk has {bytes} bytes and is not cut to {size}");
+            return Err(Error::new(ErrorKind::Invalid, "size-too-small", message).scoped(Scope::Request));
+        }
+        stage.set_size(size)?;
+    }
+    if let Some((uid, gid)) = dress.owner {
+        disk::set_owner(stage.descriptor(), uid, gid).map_err(|error| {
+            Error::os(&error, format_args!("give the target to {uid}:{gid}")).scoped(Scope::Request)
+        })?;
+    }
+    disk::set_mode(stage.descriptor(), dress.mode.unwrap_or(DEFAULT_MODE))
+        .map_err(|error| stage_error(&error, "set the target's mode"))
+}
+
+/// A store's file that is published itself, or on a remembered digest, must still be what was looked at.
+fn refuse_changed_source(moved: &Moved) -> Result<()> {
+    let Some((source, version)) = moved.source.as_ref().filter(|_| moved.source_must_stay) else { return Ok(()) };
+    if FileVersion::of(source)?.same_content(version) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Corrupt, "source-changed", "the source changed while it was placed"))
+}
+
+fn name(stage: &mut Stage<'_>, spare: Option<OsString>, replace: bool) -> Result<()> {
+    match spare {
+        None => link(stage),
+        Some(spare) if stage.hidden_name().is_some() => {
+            if replace { rename_over(stage, &spare) } else { rename_new(stage, &spare) }?;
+            stage.forget_hidden_name();
+            Ok(())
+        }
+        Some(spare) => {
+            let directory = stage.target().directory();
+            disk::link(stage.file(), directory, &spare).map_err(|error| stage_error(&error, "name the stage"))?;
+            let renamed = rename_over(stage, &spare);
+            // Still there after a failure, and after a rename between two names of one inode, which does nothing.
+            if renamed.is_err() || stage.is_shared() {
+                match disk::unlink(Point::PublishUnlink, directory, &spare) {
+                    Err(error) if error.raw_os_error() != Some(libc::ENOENT) => {
+                        return Err(stage_error(&error, "remove a spare name"));
+                    }
+                    _ => {}
+                }
+            }
+            renamed
+        }
+    }
+}
+
+fn link(stage: &Stage<'_>) -> Result<()> {
+    let target = stage.target();
+    match disk::link(stage.file(), target.directory(), target.name()) {
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Err(appeared(stage)),
+        done => done.map_err(|error| stage_error(&error, "name the target")),
+    }
+}
+
+/// Gives a hidden stage the target's name: by a rename that replaces nothing, else by a second name and the removal of the
+/// first.
+fn rename_new(stage: &Stage<'_>, hidden: &std::ffi::OsStr) -> Result<()> {
+    let target = stage.target();
+    let directory = target.directory();
+    match disk::rename_new(Point::PublishRename, directory, hidden, directory, target.name()) {
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Err(appeared(stage)),
+        Err(error) if disk::is_missing(&error) => {
+            link(stage)?;
+            disk::unlink(Point::PublishUnlink, directory, hidden)
+                .map_err(|error| stage_error(&error, "remove the stage's own name"))
+        }
+        done => done.map_err(|error| stage_error(&error, "name the target")),
+    }
+}
+
+fn rename_over(stage: &Stage<'_>, from: &std::ffi::OsStr) -> Result<()> {
+    let target = stage.target();
+    // Between the check and the rename only another regular file can take the name unseen by this: a rename over a
+    // directory fails, and a link or FIFO is looked for here.
+    if let Some(Occupant::Other(what)) = occupant(target.directory(), target.name())? {
+        return Err(exists("exists-not-a-file", format!("{} is a {what}", target.path().display())));
+    }
+    disk::rename_over(target.directory(), from, target.name())
+        .map_err(|error| stage_error(&error, "replace the target"))
+}
+
+fn appeared(stage: &Stage<'_>) -> Error {
+    exists("exists", format!("{} appeared in the meantime", stage.target().path().display()))
+}

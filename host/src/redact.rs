@@ -1,0 +1,96 @@
+//! Takes secrets out of URLs before anybody sees them.
+
+/// What stands where a secret was.
+const HIDDEN: &str = "***";
+
+/// `url` without credentials: no userinfo, and no values of query parameters, whatever their names; signatures have too
+/// many. Control characters are escaped, so that a URL cannot write to a terminal or begin a log line.
+pub(crate) fn url(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return printable(url) };
+    if scheme.eq_ignore_ascii_case("file") || scheme.eq_ignore_ascii_case("filesystem") {
+        return printable(url);
+    }
+    let (rest, fragment) = split(rest, '#');
+    let (place, query) = split(rest, '?');
+    // Credentials end at the last `@`: an s3 secret may hold slashes, and so may a badly quoted password. A path that holds
+    // an `@` loses its beginning here, which is only a matter of looks.
+    let place = match place.rsplit_once('@') {
+        Some((_, place)) => format!("{HIDDEN}@{place}"),
+        None => place.to_owned(),
+    };
+    let query = query.map(|query| {
+        let parts = query.split('&').map(|part| match part.split_once('=') {
+            Some((name, _)) => format!("{name}={HIDDEN}"),
+            None => HIDDEN.to_owned(),
+        });
+        format!("?{}", parts.collect::<Vec<_>>().join("&"))
+    });
+    let fragment = fragment.map(|_| format!("#{HIDDEN}"));
+    printable(&format!("{scheme}://{place}{}{}", query.unwrap_or_default(), fragment.unwrap_or_default()))
+}
+
+fn split(text: &str, at: char) -> (&str, Option<&str>) {
+    match text.split_once(at) {
+        Some((before, after)) => (before, Some(after)),
+        None => (text, None),
+    }
+}
+
+/// Whether showing `url` as it is would show a secret: it has userinfo or a query.
+pub(crate) fn has_secret(text: &str) -> bool {
+    url(text) != printable(text)
+}
+
+/// `text` with control characters escaped.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
+        if character.is_control() || is_direction_mark(character) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+        shown
+    })
+}
+
+/// Characters that turn the direction of the text around them, and so can make a line read as another.
+fn is_direction_mark(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn secrets_go_and_the_rest_stays() {
+        for (given, shown) in [
+            ("file:///a/b@c?d", "file:///a/b@c?d"),
+            ("http://h/p", "http://h/p"),
+            ("http://u:p@h/p", "http://***@h/p"),
+            ("s3://KEY:se/cr@et/x@host/b/k", "s3://***@host/b/k"),
+            ("https://h/p?temp_url_sig=ab&temp_url_expires=1", "https://h/p?temp_url_sig=***&temp_url_expires=***"),
+            ("https://h/p?token#frag", "https://h/p?***#***"),
+            ("swift+https://t:u:pw@auth/v1/c/o", "swift+https://***@auth/v1/c/o"),
+            ("http://h/\u{1b}[31m", "http://h/\\u{1b}[31m"),
+        ] {
+            assert_eq!(url(given), shown);
+        }
+        assert!(has_secret("http://u:p@h/") && has_secret("http://h/?a=b") && !has_secret("http://h/p"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_secret_never_shows(user in "[a-z]{1,8}", secret in "[A-Z0-9/]{8,20}", path in "[a-z/]{0,20}") {
+            for given in [
+                format!("http://{user}:{secret}@host/{path}"),
+                format!("https://host/{path}?x={secret}&y={secret}"),
+                format!("https://host/{path}#{secret}"),
+            ] {
+                prop_assert!(given.contains(&secret));
+                prop_assert!(!url(&given).contains(&secret));
+            }
+        }
+    }
+}

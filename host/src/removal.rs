@@ -1,0 +1,94 @@
+//! Removes and moves placements: only what the ledger knows, and only while it is still the inode that was placed.
+
+use std::path::Path;
+
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+
+use crate::disk;
+use crate::faults::Point;
+use crate::ledger::{Ledger, Placement};
+use crate::target::{Occupant, Target, exists};
+
+/// Removes the placement at `path`; gives what it was.
+pub(crate) fn remove(ledger: &Ledger, path: &Path) -> Result<Placement> {
+    let target = Target::open(path)?;
+    let placement = ours(ledger, &target)?;
+    let job = ledger.begin_job()?;
+    ledger.intend_remove(&job, &placement)?;
+    if let Err(error) = disk::unlink(Point::RemoveUnlink, target.directory(), target.name()) {
+        ledger.restore(&placement)?;
+        let what = format_args!("remove {}", target.path().display());
+        return Err(Error::os(&error, what).scoped(Scope::Request));
+    }
+    // From here on the placement is gone; when the next call fails, a power cut may bring it back, and the ledger then says
+    // so at its next start.
+    disk::sync_directory(Point::RemoveSyncDirectory, target.directory())
+        .map_err(|error| Error::os(&error, "sync the directory of what was removed").scoped(Scope::Node))?;
+    ledger.forget(&placement, &record(&placement, None))?;
+    Ok(placement)
+}
+
+/// Moves the placement at `from` to `to` within one file system; gives what it was.
+pub(crate) fn rename(ledger: &Ledger, from: &Path, to: &Path) -> Result<(Placement, std::path::PathBuf)> {
+    let (source, target) = (Target::open(from)?, Target::open(to)?);
+    let placement = ours(ledger, &source)?;
+    target.refuse_occupied(false)?;
+    let job = ledger.begin_job()?;
+    ledger.intend_move(&job, &placement, target.path())?;
+    if let Err(error) = rename_new(&source, &target) {
+        ledger.restore(&placement)?;
+        return Err(error);
+    }
+    let sync = |point, directory| {
+        disk::sync_directory(point, directory)
+            .map_err(|error| Error::os(&error, "sync a directory of the move").scoped(Scope::Node))
+    };
+    sync(Point::MoveSyncTarget, target.directory())?;
+    sync(Point::MoveSyncSource, source.directory())?;
+    ledger.confirm_move(&placement, target.path(), &record(&placement, Some(target.path())))?;
+    Ok((placement, target.path().to_owned()))
+}
+
+/// The rename itself. A file system without a rename that replaces nothing gets a second name and loses the first.
+fn rename_new(source: &Target, target: &Target) -> Result<()> {
+    let shown = target.path().display();
+    let renamed =
+        disk::rename_new(Point::MoveRename, source.directory(), source.name(), target.directory(), target.name());
+    match renamed {
+        Ok(()) => Ok(()),
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
+            Err(exists("exists", format!("{shown} appeared in the meantime")))
+        }
+        Err(error) if error.raw_os_error() == Some(libc::EXDEV) => {
+            let message = format!("{shown} is on another file system; place the image there instead");
+            Err(Error::new(ErrorKind::Unsupported, "other-file-system", message).scoped(Scope::Request))
+        }
+        Err(error) => Err(Error::os(&error, format_args!("move to {shown}")).scoped(Scope::Request)),
+    }
+}
+
+/// The placement that stands at `target`.
+fn ours(ledger: &Ledger, target: &Target) -> Result<Placement> {
+    let path = target.path().display();
+    let refuse =
+        |kind, code: &'static str, message: String| Err(Error::new(kind, code, message).scoped(Scope::Request));
+    let placement = ledger.placement_at(target.path())?;
+    match (target.occupant()?, placement) {
+        (None, None) => refuse(ErrorKind::NotFound, "no-placement", format!("there is nothing at {path}")),
+        (None, Some(placement)) => {
+            ledger.forget(&placement, &record(&placement, None))?;
+            let message = format!("the placement at {path} is gone already; the ledger has forgotten it");
+            refuse(ErrorKind::NotFound, "placement-gone", message)
+        }
+        (Some(Occupant::File(version)), Some(placement)) if version.identity.is(&placement.identity) => Ok(placement),
+        (Some(_), Some(_)) => {
+            let message = format!("what stands at {path} is not the file that was placed there");
+            refuse(ErrorKind::Denied, "not-the-placement", message)
+        }
+        (Some(_), None) => refuse(ErrorKind::Denied, "not-a-placement", format!("{path} was not placed by Landfall")),
+    }
+}
+
+fn record(placement: &Placement, to: Option<&Path>) -> serde_json::Value {
+    serde_json::json!({ "placement": placement.id, "placed": placement.facts, "to": to.map(Path::to_string_lossy) })
+}

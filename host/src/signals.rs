@@ -1,0 +1,36 @@
+//! SIGINT, SIGTERM and SIGHUP stop the operation, cleanly the first time, at once the second.
+
+use landfall_handler_api::{Error, Result, Scope};
+use nix::sys::signal::{SigSet, Signal};
+
+use crate::cancel::Cancel;
+
+/// What a process that a signal ended exits with when it ends itself: as `cancelled`.
+const CANCELLED: i32 = 19;
+
+/// Fires `cancel` when a signal asks this process to end. Called before any other thread is started, so that all of them
+/// leave these signals to the one that waits here.
+pub(crate) fn cancel_on_signals(cancel: &Cancel) -> Result<()> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block().map_err(|errno| Error::os(&errno.into(), "block signals").scoped(Scope::Node))?;
+    let cancel = cancel.clone();
+    let wait = move || {
+        let mut asked = false;
+        while signals.wait().is_ok() {
+            if asked {
+                // An unnamed stage goes with the process; a named one is collected.
+                std::process::exit(CANCELLED);
+            }
+            asked = true;
+            cancel.cancel();
+        }
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(wait)
+        .map(drop)
+        .map_err(|error| Error::os(&error, "start a thread").scoped(Scope::Node))
+}

@@ -1,0 +1,161 @@
+//! The unpublished file on the target's file system.
+//!
+//! A nameless file where the file system has them: a crash then leaves nothing. Otherwise a hidden file beside the target,
+//! locked by its owner; [`collect`] removes those whose owner is gone. Handlers see neither.
+
+mod collect;
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+use rustix::fs::FlockOperation;
+
+use crate::disk;
+use crate::faults::Point;
+use crate::target::Target;
+
+/// What hidden files beside a target begin with.
+pub(crate) const HIDDEN_PREFIX: &str = ".landfall-";
+
+/// Where the staged bytes are.
+#[derive(Debug)]
+enum Form {
+    /// A file without a name.
+    Anonymous,
+    /// A hidden file, locked by this process.
+    Named(OsString),
+    /// The store's own file, to be given a second name.
+    Shared,
+}
+
+/// A staged disk. Dropped without being published, it leaves nothing.
+#[derive(Debug)]
+pub(crate) struct Stage<'t> {
+    target: &'t Target,
+    file: File,
+    form: Form,
+}
+
+/// An error of the stage: whatever failed, no other location will do better here.
+pub(crate) fn stage_error(error: &std::io::Error, what: &str) -> Error {
+    let error = Error::os(error, what);
+    let scope =
+        if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) { Scope::Request } else { Scope::Node };
+    error.scoped(scope)
+}
+
+impl<'t> Stage<'t> {
+    /// Opens an empty stage for `target`. Where it needs a name, hidden files of dead owners older than `keep` are
+    /// collected first.
+    pub(crate) fn open(target: &'t Target, keep: Duration) -> Result<Self> {
+        let directory = target.directory();
+        match disk::create_anonymous(directory) {
+            Ok(file) => Ok(Self { target, file: File::from(file), form: Form::Anonymous }),
+            Err(error) if lacks_anonymous(&error) => {
+                collect::collect(directory, keep)?;
+                let name = hidden_name("stage")?;
+                let file = disk::create_named(directory, &name)
+                    .map_err(|error| stage_error(&error, "make a file in the target's directory"))?;
+                let stage = Self { target, file: File::from(file), form: Form::Named(name) };
+                rustix::fs::flock(&stage.file, FlockOperation::NonBlockingLockExclusive)
+                    .map_err(|errno| stage_error(&errno.into(), "lock the stage"))?;
+                Ok(stage)
+            }
+            Err(error) => Err(stage_error(&error, "make a file in the target's directory")),
+        }
+    }
+
+    /// Takes the store's own file as what will be published.
+    pub(crate) fn share(&mut self, file: File) {
+        self.give_up();
+        self.file = file;
+        self.form = Form::Shared;
+    }
+
+    /// The target that this stage is for.
+    pub(crate) fn target(&self) -> &'t Target {
+        self.target
+    }
+
+    /// The staged bytes.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The staged bytes' descriptor.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// The hidden name, for a stage that has one.
+    pub(crate) fn hidden_name(&self) -> Option<&OsStr> {
+        match &self.form {
+            Form::Named(name) => Some(name),
+            Form::Anonymous | Form::Shared => None,
+        }
+    }
+
+    /// Whether this is the store's own file.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.form, Form::Shared)
+    }
+
+    /// Refuses when the file system has less than `bytes` free for this process.
+    pub(crate) fn check_space(&self, bytes: u64) -> Result<()> {
+        let stat = rustix::fs::fstatvfs(&self.file)
+            .map_err(|errno| stage_error(&errno.into(), "stat the target's file system"))?;
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        if free >= bytes {
+            return Ok(());
+        }
+        let message = format!("the target's file system has {free} bytes free, {bytes} may be needed");
+        Err(Error::new(ErrorKind::NoSpace, "space-short", message))
+    }
+
+    /// Sets the size; what is new reads as zeros.
+    pub(crate) fn set_size(&self, size: u64) -> Result<()> {
+        disk::set_size(self.descriptor(), size).map_err(|error| stage_error(&error, "set the stage's size"))
+    }
+
+    /// The hidden name became the target's, or went otherwise.
+    pub(crate) fn forget_hidden_name(&mut self) {
+        self.form = Form::Anonymous;
+    }
+
+    fn give_up(&mut self) {
+        if let Form::Named(name) = &self.form {
+            // What cannot be removed now is collected later: its lock goes with this process.
+            if let Err(error) = disk::unlink(Point::StageUnlink, self.target.directory(), name) {
+                eprintln!("landfall: could not remove the stage {}: {error}", name.display());
+            }
+            self.form = Form::Anonymous;
+        }
+    }
+}
+
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+/// A hidden name that nobody else has: `.landfall-WHAT-` and 16 random hex digits.
+pub(crate) fn hidden_name(what: &str) -> Result<OsString> {
+    Ok(OsString::from(format!("{HIDDEN_PREFIX}{what}-{:016x}", random()?)))
+}
+
+/// 64 random bits.
+pub(crate) fn random() -> Result<u64> {
+    let mut bytes = [0; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|errno| Error::os(&errno.into(), "get random bytes").scoped(Scope::Node))?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// Whether a failed `O_TMPFILE` says that there is no such thing here. Old kernels take the flag for a directory's.
+fn lacks_anonymous(error: &std::io::Error) -> bool {
+    disk::is_missing(error) || error.raw_os_error() == Some(libc::EISDIR)
+}

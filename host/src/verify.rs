@@ -1,0 +1,96 @@
+//! Whether the staged bytes are the image: its digest, its size, and the format that the record claims.
+
+use std::os::fd::BorrowedFd;
+
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+use landfall_inspect::Window;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{Algorithm, Digest};
+use crate::engine::Moved;
+use crate::stage::{Stage, stage_error};
+
+/// How the digest of what was placed is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Verified {
+    /// It was computed now, over the bytes that were placed.
+    Computed,
+    /// It was computed before, over the same version of the source.
+    Remembered,
+    /// It is only an MD5, which does not withstand an attacker.
+    LegacyMd5,
+    /// It is not known: the operator or the caller wanted none.
+    No,
+}
+
+impl Verified {
+    /// The kebab-case name, as in JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Computed => "computed",
+            Self::Remembered => "remembered",
+            Self::LegacyMd5 => "legacy-md5",
+            Self::No => "no",
+        }
+    }
+}
+
+/// What the stage must hold.
+#[derive(Debug, Clone)]
+pub(crate) struct Expected {
+    /// The digest of the stored bytes; `None` where nobody wants it checked.
+    pub(crate) digest: Option<Digest>,
+    /// The record's disk format.
+    pub(crate) disk_format: String,
+    /// The record's container format.
+    pub(crate) container_format: String,
+}
+
+/// Checks what was moved. The digest was computed by the agent, while it moved.
+pub(crate) fn verify(moved: &Moved, stage: &Stage<'_>, expected: &Expected) -> Result<Verified> {
+    let verified = match (&expected.digest, &moved.digest) {
+        (None, _) => Verified::No,
+        (Some(expected), Some(found)) if expected == found => match (expected.algorithm, moved.from_memory) {
+            (Algorithm::Md5, _) => Verified::LegacyMd5,
+            (_, true) => Verified::Remembered,
+            (_, false) => Verified::Computed,
+        },
+        (Some(expected), found) => {
+            let found = found.as_ref().map_or_else(|| "nothing".to_owned(), Digest::to_string);
+            let message = format!("the record says {expected}, the stored bytes are {found}");
+            return Err(Error::new(ErrorKind::Corrupt, "digest-mismatch", message));
+        }
+    };
+    inspect(stage.descriptor(), moved.bytes, expected).map_err(|error| {
+        // With the right digest, every other copy is as wrong as this one.
+        if verified == Verified::No || error.scope_is_explicit() { error } else { error.scoped(Scope::Image) }
+    })?;
+    Ok(verified)
+}
+
+/// Holds the first and last bytes against the record's format.
+fn inspect(file: BorrowedFd<'_>, size: u64, expected: &Expected) -> Result<()> {
+    let head = read(file, 0, size.min(landfall_inspect::HEAD_BYTES as u64))?;
+    let tail_len = size.min(landfall_inspect::TAIL_BYTES as u64);
+    let tail = read(file, size.saturating_sub(tail_len), tail_len)?;
+    let window = Window { head: &head, tail: &tail, size };
+    landfall_inspect::agree(&window, &expected.disk_format, &expected.container_format)
+        .map_err(|disagreement| Error::new(ErrorKind::Corrupt, disagreement.code(), disagreement.to_string()))
+}
+
+fn read(file: BorrowedFd<'_>, offset: u64, len: u64) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+    let mut filled = 0_usize;
+    while filled < bytes.len() {
+        let rest = bytes.get_mut(filled..).unwrap_or_default();
+        match rustix::io::pread(file, rest, offset.saturating_add(filled as u64)) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(stage_error(&errno.into(), "read the stage")),
+            Ok(0) => break,
+            Ok(now) => filled = filled.saturating_add(now),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}

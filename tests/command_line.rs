@@ -1,0 +1,162 @@
+//! The command line, the configuration file, and who says what where.
+
+use std::fs;
+
+use crate::support::case::Case;
+use crate::support::command::Landfall;
+use crate::support::disk::noisy_file;
+use crate::support::mounts::Fs;
+use crate::support::sandbox::Sandbox;
+use crate::support::world::World;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::new("command_line::usage_errors", usage),
+        Case::new("command_line::help_names_every_option", help),
+        Case::new("command_line::configuration_errors_have_a_caret", config_errors),
+        Case::new("command_line::config_commands", config_commands),
+        Case::new("command_line::text_answers", text),
+    ]
+}
+
+fn usage(world: &World) {
+    let sandbox = Sandbox::on(world, Fs::Temp);
+    let binary = &world.install.landfall;
+    let table: [&[&str]; 12] = [
+        &[],
+        &["--no-such-option"],
+        &["no-such-command"],
+        &["place"],
+        &["place", "image.json"],
+        &["place", "image.json", "--to"],
+        &["place", "image.json", "--to", "a", "--no-such-option"],
+        &["place", "image.json", "--to", "a", "--format", "qcow9"],
+        &["place", "image.json", "--to", "a", "--access", "rwx"],
+        &["place", "image.json", "--to", "a", "--progress", "loud"],
+        &["remove"],
+        &["move", "only-one"],
+    ];
+    for words in table {
+        let answer = Landfall::new(binary).args(words).current_dir(&sandbox.out("")).run();
+        answer.usage("Usage:");
+        sandbox.only(&[]);
+    }
+    let values: [&[&str]; 11] = [
+        &["--mode", "9"],
+        &["--mode", "rw"],
+        &["--mode", "100000"],
+        &["--owner", "root"],
+        &["--owner", "1"],
+        &["--owner", "1:x"],
+        &["--owner", "-1:0"],
+        &["--size", "-1"],
+        &["--size", "big"],
+        &["--deadline", "soon"],
+        &["--to-dir", "also"],
+    ];
+    for words in values {
+        let answer = sandbox.landfall("place").args(["image.json", "--to", "a"]).args(words).run();
+        assert_eq!(answer.status, 2, "{words:?}: {answer:#?}");
+        assert!(answer.stdout.is_empty(), "{answer:#?}");
+        assert!(answer.stderr.contains(words[0]), "{answer:#?}");
+    }
+}
+
+fn help(world: &World) {
+    let help = |words: &[&str]| {
+        let answer = Landfall::new(&world.install.landfall).args(words).run();
+        answer.success();
+        answer.stdout
+    };
+    let top = help(&["--help"]);
+    for command in ["place", "plan", "remove", "move", "placements", "history", "handlers", "config"] {
+        assert!(top.contains(command), "{command} in {top}");
+        assert!(help(&[command, "--help"]).contains("Usage:"));
+    }
+    for command in ["place", "plan"] {
+        let text = help(&[command, "--help"]);
+        for option in [
+            "--to", "--to-dir", "--format", "--access", "--owner", "--mode", "--size", "--replace", "--allow-unhashed",
+            "--deadline", "--config", "--json", "--progress", "--hash", "--disk-format", "--container-format",
+        ] {
+            assert!(text.contains(option), "{option} in the help of {command}: {text}");
+        }
+    }
+    for words in [["handlers", "inspect"], ["handlers", "check"], ["config", "check"], ["config", "show"], ["config", "schema"]] {
+        assert!(help(&[words[0], words[1], "--help"]).contains("Usage:"));
+    }
+    assert!(help(&["--version"]).contains("landfall"));
+}
+
+fn config_errors(world: &World) {
+    let sandbox = Sandbox::on(world, Fs::Temp);
+    let file = sandbox.store("disk.raw");
+    noisy_file(&file, 4000, 1);
+    let record = sandbox.record_of_file(&file);
+    let table = [
+        ("colour = 1\n", "colour"),
+        ("node = 5\n", "node"),
+        ("node = \"x\n", "node"),
+        ("route = \"sideways\"\n", "sideways"),
+        ("selection = [\"wait\"]\n", "wait"),
+        ("selection = []\n", "selection"),
+        ("allow_unhashed = \"yes\"\n", "allow_unhashed"),
+        ("[[store]]\nid = \"a\"\ntype = \"file\"\n", "store"),
+        ("[[store]]\nid = \"a\"\ntype = \"tape\"\nroot = \"/a\"\n", "tape"),
+        ("[[store]]\nid = \"a\"\ntype = \"file\"\nroot = \"relative\"\n", "relative"),
+        ("[[store]]\nid = \"a\"\ntype = \"file\"\nroot = \"/a\"\nhard_link = true\n", "hard_link"),
+        ("[limits]\ndisk_bytes = \"many\"\n", "many"),
+        ("[handler.file]\nisolation = \"outside\"\n", "outside"),
+    ];
+    for (text, named) in table {
+        fs::write(sandbox.home("landfall.toml"), text).unwrap();
+        let check = sandbox.landfall("config").arg("check").run();
+        for answer in [check, sandbox.place(&record, "disk").run(), sandbox.landfall("placements").run()] {
+            answer.usage(named);
+            assert!(answer.stderr.contains("landfall.toml:"), "the place is named: {answer:#?}");
+            assert!(answer.stderr.contains('^'), "there is a caret: {answer:#?}");
+        }
+        sandbox.only(&[]);
+    }
+    fs::remove_file(sandbox.home("landfall.toml")).unwrap();
+    sandbox.place(&record, "disk").run().usage("landfall.toml");
+}
+
+fn config_commands(world: &World) {
+    let sandbox = Sandbox::on(world, Fs::Temp);
+    let config = |word: &str| {
+        let answer = sandbox.landfall("config").arg(word).run();
+        answer.success();
+        answer.stdout
+    };
+    config("check");
+    let shown = config("show");
+    assert!(shown.contains("novahost1") && shown.contains("stage_keep"), "defaults are shown: {shown}");
+    // What is shown is a configuration, and means the same.
+    fs::write(sandbox.home("landfall.toml"), &shown).unwrap();
+    assert_eq!(config("show"), shown);
+    let schema: serde_json::Value = serde_json::from_str(&config("schema")).unwrap();
+    for key in ["node", "handlers", "plugin_dirs", "route", "selection", "state_dir", "store", "limits", "catalog"] {
+        assert!(schema["properties"][key].is_object(), "{key} in the schema");
+    }
+}
+
+fn text(world: &World) {
+    let sandbox = Sandbox::on(world, Fs::Temp);
+    let file = sandbox.store("disk.raw");
+    noisy_file(&file, 4000, 1);
+    let record = sandbox.record_of_file(&file);
+    let line = |command: &str| sandbox.landfall(command).arg(&record).arg("--to").arg(sandbox.out("disk"));
+
+    let planned = line("plan").run();
+    planned.success();
+    assert!(planned.stdout.contains("weight 0") && planned.stdout.contains("disk.raw"), "{planned:#?}");
+    sandbox.only(&[]);
+    let placed = line("place").run();
+    placed.success();
+    assert!(placed.stdout.contains(sandbox.out("disk").to_str().unwrap()), "{placed:#?}");
+    let refused = line("place").run();
+    assert_eq!(refused.status, 20, "{refused:#?}");
+    assert!(refused.stdout.is_empty(), "{refused:#?}");
+    assert!(refused.stderr.contains("exists"), "{refused:#?}");
+}

@@ -1,0 +1,15 @@
+//! What the tests stand on: file systems, sandboxes, a runner of commands, and a few looks at files.
+
+pub(crate) mod answer;
+pub(crate) mod case;
+pub(crate) mod clock;
+pub(crate) mod command;
+pub(crate) mod disk;
+pub(crate) mod install;
+pub(crate) mod left_over;
+pub(crate) mod mounts;
+pub(crate) mod needs;
+pub(crate) mod record;
+pub(crate) mod report;
+pub(crate) mod sandbox;
+pub(crate) mod world;

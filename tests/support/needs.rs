@@ -1,0 +1,44 @@
+//! What a test needs of the machine it runs on, and whether it is there.
+
+use std::path::PathBuf;
+
+use super::mounts::{Fs, Mounts};
+
+/// Something a test cannot run without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// User id 0, for owners, devices and mounts.
+    Root,
+    /// A private mount namespace that a test can add mounts to.
+    Mount,
+    /// A mounted file system of this type.
+    FileSystem(Fs),
+    /// A program on the search path.
+    Program(&'static str),
+}
+
+impl Need {
+    /// `Err(reason)` when it is not there.
+    pub(crate) fn check(self, mounts: &Mounts) -> Result<(), String> {
+        match self {
+            Self::Root if nix::unistd::geteuid().is_root() => Ok(()),
+            Self::Root => Err("needs user id 0".to_owned()),
+            Self::Mount => mounts.namespace().map_err(|reason| format!("needs a mount namespace: {reason}")),
+            Self::FileSystem(fs) => {
+                mounts.dir(fs).map(|_| ()).map_err(|reason| format!("needs {}: {reason}", fs.name()))
+            }
+            Self::Program(name) => {
+                find_program(name).map(|_| ()).ok_or_else(|| format!("needs the program {name}, which is not installed"))
+            }
+        }
+    }
+}
+
+/// The program's path; the administrator's directories count even where the search path lacks them.
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
+}
