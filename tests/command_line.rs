@@ -76,13 +76,29 @@ fn help(world: &World) {
     for command in ["place", "plan"] {
         let text = help(&[command, "--help"]);
         for option in [
-            "--to", "--to-dir", "--format", "--access", "--owner", "--mode", "--size", "--replace", "--allow-unhashed",
-            "--deadline", "--config", "--json", "--progress", "--hash", "--disk-format", "--container-format",
+            "--to",
+            "--to-dir",
+            "--format",
+            "--access",
+            "--owner",
+            "--mode",
+            "--size",
+            "--replace",
+            "--allow-unhashed",
+            "--deadline",
+            "--config",
+            "--json",
+            "--progress",
+            "--hash",
+            "--disk-format",
+            "--container-format",
         ] {
             assert!(text.contains(option), "{option} in the help of {command}: {text}");
         }
     }
-    for words in [["handlers", "inspect"], ["handlers", "check"], ["config", "check"], ["config", "show"], ["config", "schema"]] {
+    for words in
+        [["handlers", "inspect"], ["handlers", "check"], ["config", "check"], ["config", "show"], ["config", "schema"]]
+    {
         assert!(help(&[words[0], words[1], "--help"]).contains("Usage:"));
     }
     assert!(help(&["--version"]).contains("landfall"));

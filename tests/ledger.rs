@@ -33,9 +33,8 @@ fn remove_and_move(world: &World, fs: Fs) {
     let source = sandbox.store("disk.raw");
     noisy_file(&source, 80_000, 1);
     let record = sandbox.record_of_file(&source);
-    let moved = |from: &str, to: &str| {
-        sandbox.landfall("move").arg(sandbox.out(from)).arg(sandbox.out(to)).json().run()
-    };
+    let moved =
+        |from: &str, to: &str| sandbox.landfall("move").arg(sandbox.out(from)).arg(sandbox.out(to)).json().run();
     sandbox.place(&record, "one").run().success();
     let inode = sandbox.out("one").metadata().unwrap().ino();
     moved("one", "two").success();
@@ -73,9 +72,7 @@ fn only_own(world: &World) {
     noisy_file(&source, 80_000, 1);
     let record = sandbox.record_of_file(&source);
     let remove = |name: &str| sandbox.landfall("remove").arg(sandbox.out(name)).json().run();
-    let moved = |name: &str| {
-        sandbox.landfall("move").arg(sandbox.out(name)).arg(sandbox.out("elsewhere")).json().run()
-    };
+    let moved = |name: &str| sandbox.landfall("move").arg(sandbox.out(name)).arg(sandbox.out("elsewhere")).json().run();
 
     // Never placed.
     fs::write(sandbox.out("foreign"), "mine").unwrap();

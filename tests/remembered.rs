@@ -65,7 +65,10 @@ fn changed(world: &World, fs: Fs) {
     let times = FileTimes::new().set_modified(meta.modified().unwrap());
     overwrite(&forged, 4096, &noise(100, 9));
     fs::File::options().write(true).open(&forged).unwrap().set_times(times).unwrap();
-    assert_eq!((forged.metadata().unwrap().mtime(), forged.metadata().unwrap().mtime_nsec()), (meta.mtime(), meta.mtime_nsec()));
+    assert_eq!(
+        (forged.metadata().unwrap().mtime(), forged.metadata().unwrap().mtime_nsec()),
+        (meta.mtime(), meta.mtime_nsec())
+    );
     fs::rename(&aside, &swapped).unwrap();
     for _ in 0..2 {
         for record in &records {

@@ -152,7 +152,11 @@ fn founding_example(world: &World) {
     assert!(document["locations"][0].as_str().unwrap().ends_with("far"), "{document:#}");
     let attempts = document["attempts"].as_array().unwrap();
     assert_eq!(attempts.len(), 2, "{document:#}");
-    assert_eq!((&attempts[0]["kind"], &attempts[0]["code"]), (&json!("not-found"), &json!("no-such-file")), "{document:#}");
+    assert_eq!(
+        (&attempts[0]["kind"], &attempts[0]["code"]),
+        (&json!("not-found"), &json!("no-such-file")),
+        "{document:#}"
+    );
     assert!(attempts[1]["kind"].is_null(), "{document:#}");
 }
 
@@ -166,11 +170,7 @@ fn odd_weights(world: &World) {
             ["b", "a"],
             "weight 1.5 (metadata.metrics.node-weights.novahost1)",
         ),
-        (
-            json!({ "metadata": { "metrics": "{\"weight\": 4}" } }),
-            ["b", "a"],
-            "weight 4 (metadata.metrics.weight)",
-        ),
+        (json!({ "metadata": { "metrics": "{\"weight\": 4}" } }), ["b", "a"], "weight 4 (metadata.metrics.weight)"),
         (json!({ "metrics": { "weight": "heavy" } }), ["a", "b"], "unreadable"),
         (json!({ "metrics": { "weight": null } }), ["a", "b"], "weight 0"),
         (json!({ "metrics": { "weight": -1 } }), ["a", "b"], "weight -1 (metrics.weight)"),
@@ -178,10 +178,8 @@ fn odd_weights(world: &World) {
         (json!({ "metrics": [] }), ["a", "b"], "weight 0"),
     ];
     for (more, expected, reason) in table {
-        record["locations"] = json!([
-            location(&sandbox, "a", &json!({ "metrics": { "weight": 0.5 } })),
-            location(&sandbox, "b", &more),
-        ]);
+        record["locations"] =
+            json!([location(&sandbox, "a", &json!({ "metrics": { "weight": 0.5 } })), location(&sandbox, "b", &more),]);
         let answer = sandbox.plan(sandbox.record("image.json", &record), "disk").run();
         let plan = answer.success();
         assert_eq!(order(plan), expected, "{more}: {plan:#}");

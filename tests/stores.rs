@@ -190,12 +190,16 @@ fn metadata(world: &World) {
     let file = sandbox.store("disk.raw");
     noisy_file(&file, 3000, 5);
     let url = format!("file://{}", file.display());
-    for (number, metadata) in [json!({ "store": "main" }), json!({ "id": "main", "mountpoint": "/x" })].iter().enumerate() {
+    for (number, metadata) in
+        [json!({ "store": "main" }), json!({ "id": "main", "mountpoint": "/x" })].iter().enumerate()
+    {
         let record = record_at(&file, json!({ "url": url, "metadata": metadata }));
         sandbox.place_value(&record, &format!("disk-{number}")).success();
     }
     // An id that is not known on this node leaves the path to find the store.
-    for (number, metadata) in [json!({ "store": "other" }), json!({ "id": "other" }), json!({ "store": 7 })].iter().enumerate() {
+    for (number, metadata) in
+        [json!({ "store": "other" }), json!({ "id": "other" }), json!({ "store": 7 })].iter().enumerate()
+    {
         let record = record_at(&file, json!({ "url": url, "metadata": metadata }));
         sandbox.place_value(&record, &format!("disk-{}", number + 2)).success();
     }

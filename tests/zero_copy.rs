@@ -46,7 +46,9 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.push(Case::new("zero_copy::failed_hard_link_leaves_nothing", failed_hard_link).on(Fs::Ext4));
     for fs in [Fs::Xfs, Fs::Ext4] {
         let name = |what: &str| format!("zero_copy::{what}_on_{}", fs.name());
-        cases.push(Case::new(name("owner_mode_and_size"), move |world| attributes(world, fs)).on(fs).needs(&[Need::Root]));
+        cases.push(
+            Case::new(name("owner_mode_and_size"), move |world| attributes(world, fs)).on(fs).needs(&[Need::Root]),
+        );
         cases.push(Case::new(name("nothing_of_the_source_but_bytes"), move |world| bare_bytes(world, fs)).on(fs));
     }
     cases

@@ -129,14 +129,7 @@ pub struct imgh_host {
     pub is_cancelled: Option<unsafe extern "C" fn(*mut imgh_call) -> u32>,
     pub cancel_fd: Option<unsafe extern "C" fn(*mut imgh_call) -> i32>,
     pub secret: Option<
-        unsafe extern "C" fn(
-            *mut imgh_call,
-            imgh_str,
-            *mut c_void,
-            usize,
-            *mut usize,
-            *mut imgh_error,
-        ) -> imgh_status,
+        unsafe extern "C" fn(*mut imgh_call, imgh_str, *mut c_void, usize, *mut usize, *mut imgh_error) -> imgh_status,
     >,
     pub open_output: Option<
         unsafe extern "C" fn(

@@ -88,9 +88,8 @@ impl Call {
 
     /// As [`Call::with`], for what can fail.
     pub(crate) fn attempt<T>(&self, use_it: impl FnOnce(&imgh_host, *mut imgh_call) -> Result<T>) -> Result<T> {
-        self.with(use_it).unwrap_or_else(|| {
-            Err(Error::new(ErrorKind::Cancelled, "operation-over", "the operation is over already"))
-        })
+        self.with(use_it)
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::Cancelled, "operation-over", "the operation is over already")))
     }
 
     /// Tells how many bytes are done, and the total when it is known. For display only; once for each chunk is fine.
@@ -143,7 +142,11 @@ impl Call {
                     return Ok(secret);
                 }
                 if len > SECRET_MAX {
-                    return Err(Error::new(ErrorKind::Limit, "secret-too-long", format!("secret {name:?} is too long")));
+                    return Err(Error::new(
+                        ErrorKind::Limit,
+                        "secret-too-long",
+                        format!("secret {name:?} is too long"),
+                    ));
                 }
                 room = len;
             }

@@ -74,11 +74,7 @@ pub unsafe fn copy_least<T: Growing>(from: *const T, what: &str) -> Result<T> {
     let mut copy = MaybeUninit::<T>::zeroed();
     // SAFETY: min() bytes are readable by the contract and fit the copy; zeros are a T by the trait's contract.
     unsafe {
-        std::ptr::copy_nonoverlapping(
-            from.cast::<u8>(),
-            copy.as_mut_ptr().cast::<u8>(),
-            size.min(size_of::<T>()),
-        );
+        std::ptr::copy_nonoverlapping(from.cast::<u8>(), copy.as_mut_ptr().cast::<u8>(), size.min(size_of::<T>()));
         Ok(copy.assume_init())
     }
 }
@@ -255,7 +251,8 @@ mod tests {
 
     #[test]
     fn an_error_survives_the_crossing() {
-        let error = Error::new(ErrorKind::NotFound, "no-such-object", "öbject x: gone").scoped(Scope::Image).with_errno(2);
+        let error =
+            Error::new(ErrorKind::NotFound, "no-such-object", "öbject x: gone").scoped(Scope::Image).with_errno(2);
         assert_eq!(across(error.clone()), error);
         let plain = Error::new(ErrorKind::Io, "eio", "read");
         assert!(!across(plain).scope_is_explicit());

@@ -43,7 +43,12 @@ fn note_panics() {
 }
 
 fn describe(info: &PanicHookInfo<'_>) -> String {
-    let text = info.payload_as_str().unwrap_or("a payload that is no text");
+    let payload = info.payload();
+    let text = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a payload that is no text");
     match info.location() {
         Some(place) => format!("panicked at {place}: {text}"),
         None => format!("panicked: {text}"),

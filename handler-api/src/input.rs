@@ -62,14 +62,7 @@ impl Input {
             let (mut got, mut error) = (0, blank_error());
             // SAFETY: the input lives while the call does, which `attempt` holds; the slice is writable.
             let status = unsafe {
-                read_at(
-                    self.table.ctx,
-                    buffer.as_mut_ptr().cast(),
-                    buffer.len(),
-                    offset,
-                    &raw mut got,
-                    &raw mut error,
-                )
+                read_at(self.table.ctx, buffer.as_mut_ptr().cast(), buffer.len(), offset, &raw mut got, &raw mut error)
             };
             take_outcome(status, &error).map(|()| got)
         })?;

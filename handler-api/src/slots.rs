@@ -154,9 +154,7 @@ macro_rules! operation {
 
 operation!(probe, |handler, call, request| call.answer(&handler.probe(&request)));
 operation!(transfer, |handler, call, request| runtime::run(call, handler.transfer(call, &request)));
-operation!(select, |handler, call, request| {
-    call.answer(&runtime::run(call, handler.select(call, &request))?)
-});
+operation!(select, |handler, call, request| { call.answer(&runtime::run(call, handler.select(call, &request))?) });
 operation!(delete_stored, |handler, call, request| runtime::run(call, handler.delete_stored(call, &request)));
 operation!(placement_removed, |handler, call, event| runtime::run(call, handler.placement_removed(call, &event)));
 operation!(placement_moved, |handler, call, event| runtime::run(call, handler.placement_moved(call, &event)));
@@ -290,8 +288,7 @@ unsafe extern "C" fn read(
         }
         let end = offset.checked_add(len).ok_or_else(|| lie("bad-range", "the range has no end"))?;
         // SAFETY: the host keeps call and sink until this function returns.
-        let (call, mut sink) =
-            unsafe { (Call::new(opened.host, call)?, Sink::new(copy_least(sink, "imgh_sink")?)) };
+        let (call, mut sink) = unsafe { (Call::new(opened.host, call)?, Sink::new(copy_least(sink, "imgh_sink")?)) };
         let outcome = guard(|| runtime::run(&call, opened.source.read(&call, offset..end, &mut sink)));
         call.end();
         if outcome.as_ref().is_err_and(|error| error.code() == "panic") {

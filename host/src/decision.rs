@@ -181,8 +181,17 @@ impl Decision {
     }
 
     /// The decision and its outcome, for the history. A placement's own attempt is not among the attempts yet.
-    pub(crate) fn record(&self, placed: Option<&Facts>) -> Value {
-        serde_json::json!({ "decision": self, "placed": placed })
+    pub(crate) fn record(&self, outcome: Result<&Facts, &Error>) -> Value {
+        match outcome {
+            Ok(facts) => serde_json::json!({ "decision": self, "placed": facts }),
+            Err(error) => serde_json::json!({
+                "decision": self,
+                "error": {
+                    "kind": error.kind(), "code": error.code(), "scope": error.scope(),
+                    "message": redact::printable(error.message()),
+                },
+            }),
+        }
     }
 }
 

@@ -61,7 +61,8 @@ pub(crate) fn copy_range(
     retry(|| {
         faults::call(Point::StageCopyRange, || {
             let (mut from, mut to) = (source_offset, offset);
-            Ok(rustix::fs::copy_file_range(source, Some(&mut from), target, Some(&mut to), len)?)
+            let now = faults::write_length(Point::StageCopyRange, len);
+            Ok(rustix::fs::copy_file_range(source, Some(&mut from), target, Some(&mut to), now)?)
         })
     })
 }

@@ -24,6 +24,10 @@ macro_rules! points {
 }
 
 points! {
+    /// The ledger's tables, in a new file.
+    LedgerLayOut = "ledger.lay-out",
+    /// What was found in a plugin file.
+    LedgerScan = "ledger.scan",
     /// `O_TMPFILE` on the target's file system.
     StageAnonymous = "stage.anonymous",
     /// A hidden file beside the target, where there is no `O_TMPFILE`.
@@ -114,9 +118,10 @@ mod inject {
 #[cfg(feature = "fault-points")]
 mod inject {
     //! `LANDFALL_FAULTS` is a comma-separated list of `POINT[#N]=DEED`: at the N-th time (1 when absent, `*` for every
-    //! time) POINT is met, DEED happens. Deeds: `kill-before`, `kill-after`, `skip` (claim success), `short` (half a
-    //! write), or an error: `enospc`, `eio`, `eintr`, `edquot`, `enosys`, `eopnotsupp`, `einval`, `exdev`, `erofs`.
-    //! `LANDFALL_FAULT_TRACE` names a file that gets a line for each point met.
+    //! time) POINT is met, DEED happens; the first that fits counts. Deeds: `kill-before`, `kill-after`, `stop-before`
+    //! (until SIGCONT), `skip` (claim success), `short` (half a write), or an error: `enospc`, `eio`, `eintr`, `edquot`,
+    //! `enosys`, `eopnotsupp`, `einval`, `eisdir`, `eperm`, `exdev`, `erofs`.
+    //! `LANDFALL_FAULT_TRACE` names a file that gets a line for each point met: `POINT`, and ` DEED` where there is one.
 
     use std::collections::HashMap;
     use std::io::{self, Write};
@@ -149,14 +154,20 @@ mod inject {
 
     fn deed(point: Point) -> Option<&'static str> {
         let mut hits = HITS.lock().expect("no holder of this lock panics");
-        let hit = hits.entry(point.name()).and_modify(|count| *count += 1).or_insert(1);
+        let hit = *hits.entry(point.name()).and_modify(|count| *count += 1).or_insert(1);
+        let deed = deed_at(point, hit);
         if let Some(path) = std::env::var_os("LANDFALL_FAULT_TRACE") {
+            let line = deed.map_or_else(|| format!("{}\n", point.name()), |deed| format!("{} {deed}\n", point.name()));
             let mut trace = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("open the trace");
-            writeln!(trace, "{}", point.name()).expect("write the trace");
+            trace.write_all(line.as_bytes()).expect("write the trace");
         }
+        deed
+    }
+
+    fn deed_at(point: Point, hit: u64) -> Option<&'static str> {
         FAULTS
             .iter()
-            .find(|fault| fault.point == point.name() && fault.hit.is_none_or(|wanted| wanted == *hit))
+            .find(|fault| fault.point == point.name() && fault.hit.is_none_or(|wanted| wanted == hit))
             .map(|fault| fault.deed.as_str())
     }
 
@@ -175,6 +186,8 @@ mod inject {
             "enosys" => libc::ENOSYS,
             "eopnotsupp" => libc::EOPNOTSUPP,
             "einval" => libc::EINVAL,
+            "eisdir" => libc::EISDIR,
+            "eperm" => libc::EPERM,
             "exdev" => libc::EXDEV,
             "erofs" => libc::EROFS,
             other => panic!("LANDFALL_FAULTS: no deed {other}"),
@@ -202,14 +215,18 @@ mod inject {
                 let _ = action();
                 die()
             }
+            Some("stop-before") => {
+                nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP).expect("SIGSTOP can be raised");
+                action()
+            }
             Some(error) => Err(io::Error::from_raw_os_error(errno(error))),
         }
     }
 
-    /// How much of `len` bytes to write at once. Kills and errors at `point` are [`call`]'s.
+    /// How much of `len` bytes to write at once. Asked inside [`call`], for the hit that it counted.
     pub(crate) fn write_length(point: Point, len: usize) -> usize {
-        let short = FAULTS.iter().any(|fault| fault.point == point.name() && fault.deed == "short");
-        if short { len.div_ceil(2) } else { len }
+        let hit = HITS.lock().expect("no holder of this lock panics").get(point.name()).copied().unwrap_or(0);
+        if deed_at(point, hit) == Some("short") { len.div_ceil(2) } else { len }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The straight way: from a request to a placed disk, in seven steps.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -81,22 +81,22 @@ impl Node<'_> {
     ) -> Result<Placed> {
         let target = self.open_target(order)?;
         let job = self.ledger.begin_job()?;
-        let selection = select(&order.image.record, self.config); //                                          1
-        let plan = self.route(order, &selection, decision, cancel)?; //                                       2
-        let mut trials = Trials::new(&plan, decision, watch);
-        while let Some(attempt) = trials.next_attempt()? {
-            let call = call_context(order, attempt, cancel, watch);
-            let mut bytes = 0;
-            let mut tried = || -> Result<Placed> {
-                let mut stage = Stage::open(&target, self.config.stage_keep)?; //                             3
-                let moved = self.move_bytes(order, attempt, &mut stage, &call, &mut bytes)?; //               4
-                let verified = verify(&moved, &stage, &attempt.expected)?; //                                 5
-                let facts = facts(order, attempt, &moved, verified);
+        let selection = select(&order.image.record, self.config); // 1
+        let plan = self.route(order, &selection, decision, cancel)?; // 2
+        let mut trials = Trials::new(plan, decision, watch);
+        while let Some(attempt) = trials.next_attempt() {
+            let (began, mut bytes) = (Instant::now(), 0);
+            let call = call_context(order, &attempt, cancel, watch);
+            let mut place = || -> Result<Placed> {
+                let mut stage = Stage::open(&target, self.config.stage_keep)?; // 3
+                let moved = self.move_bytes(order, &attempt, &mut stage, &call, &mut bytes)?; // 4
+                let verified = verify(&moved, &stage, &attempt.expected)?; // 5
+                let facts = facts(order, &attempt, &moved, verified);
                 let published = publish(&mut stage, &moved, &order.dress, self.ledger, &job, facts.clone())?; // 6
-                self.record(order, trials.decision(), &stage, &moved, &published, facts) //                   7
+                self.record(order, trials.decision, &stage, &moved, &published, facts) // 7
             };
-            let placed = tried();
-            if let Some(placed) = trials.ended(placed, bytes) {
+            let outcome = place();
+            if let Some(placed) = trials.ended(attempt, outcome, began.elapsed().as_secs_f64(), bytes) {
                 return Ok(placed);
             }
         }
@@ -167,10 +167,8 @@ impl Node<'_> {
         mut facts: Facts,
     ) -> Result<Placed> {
         facts.bytes = published.bytes;
-        if let Err(error) = self.ledger.confirm(published.id, &decision.record(Some(&facts))) {
-            if !order.dress.replace {
-                publish::withdraw(stage, published, self.ledger)?;
-            }
+        if let Err(error) = self.ledger.confirm(published.id, &decision.record(Ok(&facts))) {
+            publish::withdraw(stage, published, order.dress.replace, self.ledger);
             return Err(error);
         }
         self.remember(moved);
@@ -191,9 +189,9 @@ impl Node<'_> {
     }
 
     /// Writes a failed placement to the history. Best effort: the failure itself is what the caller must hear of.
-    pub(crate) fn record_failure(&self, target: &Path, decision: &Decision) {
+    pub(crate) fn record_failure(&self, target: &Path, decision: &Decision, error: &Error) {
         let path = Target::open(target).map_or_else(|_| target.to_owned(), |target| target.path().to_owned());
-        if let Err(error) = self.ledger.record_failure(Deed::Place, &path, &decision.record(None)) {
+        if let Err(error) = self.ledger.record_failure(Deed::Place, &path, &decision.record(Err(error))) {
             eprintln!("landfall: the failure is not in the history: {error}");
         }
     }
@@ -201,73 +199,56 @@ impl Node<'_> {
 
 /// The attempts of a plan, one after the other, and what their failures rule out.
 struct Trials<'a> {
-    plan: &'a Plan,
+    pending: VecDeque<Attempt>,
+    made: usize,
     decision: &'a mut Decision,
     watch: &'a dyn Watch,
-    next: usize,
-    running: Option<(&'a Attempt, Instant)>,
     dead_handlers: HashSet<String>,
     last: Option<Error>,
-    stopped: bool,
 }
 
 impl<'a> Trials<'a> {
-    fn new(plan: &'a Plan, decision: &'a mut Decision, watch: &'a dyn Watch) -> Self {
-        Self {
-            plan,
-            decision,
-            watch,
-            next: 0,
-            running: None,
-            dead_handlers: HashSet::new(),
-            last: None,
-            stopped: false,
-        }
-    }
-
-    fn decision(&self) -> &Decision {
-        self.decision
+    fn new(plan: Plan, decision: &'a mut Decision, watch: &'a dyn Watch) -> Self {
+        let pending = plan.attempts.into();
+        Self { pending, made: 0, decision, watch, dead_handlers: HashSet::new(), last: None }
     }
 
     /// The next attempt that nothing rules out.
-    fn next_attempt(&mut self) -> Result<Option<&'a Attempt>> {
-        while !self.stopped {
-            let Some(attempt) = self.plan.attempts.get(self.next) else { return Ok(None) };
-            let number = self.next;
-            self.next = self.next.saturating_add(1);
-            let handler = &attempt.handler.info().id;
-            if self.dead_handlers.contains(handler) {
-                self.decision.skipped(attempt, "an earlier failure ruled this handler out");
+    fn next_attempt(&mut self) -> Option<Attempt> {
+        while let Some(attempt) = self.pending.pop_front() {
+            if self.dead_handlers.contains(&attempt.handler.info().id) {
+                self.decision.skipped(&attempt, "an earlier failure ruled this handler out");
                 continue;
             }
-            self.watch.attempt(number, self.plan.attempts.len(), attempt);
-            self.running = Some((attempt, Instant::now()));
-            return Ok(Some(attempt));
+            let of = self.made.saturating_add(self.pending.len()).saturating_add(1);
+            self.watch.attempt(self.made, of, &attempt);
+            self.made = self.made.saturating_add(1);
+            return Some(attempt);
         }
-        Ok(None)
+        None
     }
 
-    /// Writes down what came of the running attempt.
-    fn ended(&mut self, placed: Result<Placed>, bytes: u64) -> Option<Placed> {
-        let (attempt, began) = self.running.take()?;
-        let seconds = began.elapsed().as_secs_f64();
-        let (placed, error) = match placed {
-            Ok(placed) => (Some(placed), None),
-            Err(error) => (None, Some(error)),
+    /// Writes down what came of an attempt, and follows from its failure what is still worth trying.
+    fn ended(&mut self, mut attempt: Attempt, outcome: Result<Placed>, seconds: f64, bytes: u64) -> Option<Placed> {
+        self.decision.tried(&attempt, AttemptOutcome { error: outcome.as_ref().err(), seconds, bytes });
+        let error = match outcome {
+            Ok(placed) => return Some(placed),
+            Err(error) => error,
         };
-        self.decision.tried(attempt, AttemptOutcome { error: error.as_ref(), seconds, bytes });
-        if let Some(error) = error {
-            self.watch.failed(attempt, &error);
-            match error.scope() {
-                Scope::Location => {}
-                Scope::Handler => {
-                    self.dead_handlers.insert(attempt.handler.info().id.clone());
-                }
-                Scope::Image | Scope::Request | Scope::Node => self.stopped = true,
+        self.watch.failed(&attempt, &error);
+        match error.scope() {
+            Scope::Location if error.code() == publish::LINK_REFUSED => {
+                attempt.belonging.hardlink = false;
+                self.pending.push_front(attempt);
             }
-            self.last = Some(error);
+            Scope::Location => {}
+            Scope::Handler => {
+                self.dead_handlers.insert(attempt.handler.info().id.clone());
+            }
+            Scope::Image | Scope::Request | Scope::Node => self.pending.clear(),
         }
-        placed
+        self.last = Some(error);
+        None
     }
 
     /// The error that stopped the plan, else the last one.

@@ -1,9 +1,8 @@
 //! How a placement is watched.
 
-use std::sync::Arc;
-
 use landfall_handler_api::Error;
 
+use crate::plugin::Progress;
 use crate::route::Attempt;
 
 /// Sees a placement as it goes on. Called from the placement's thread, but for the function that [`Watch::bytes`] gives,
@@ -16,5 +15,5 @@ pub(crate) trait Watch {
     fn failed(&self, attempt: &Attempt, error: &Error);
 
     /// Takes the bytes that are done, and the total when it is known.
-    fn bytes(&self) -> Arc<dyn Fn(u64, Option<u64>) + Send + Sync>;
+    fn bytes(&self) -> Progress;
 }

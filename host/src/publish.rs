@@ -25,6 +25,9 @@ pub(crate) struct Dress {
     pub(crate) replace: bool,
 }
 
+/// The code of a hard link that cannot be made; the same attempt is made again without one.
+pub(crate) const LINK_REFUSED: &str = "link-refused";
+
 /// Permission bits of a target that nobody chose any for.
 const DEFAULT_MODE: u32 = 0o600;
 
@@ -38,7 +41,7 @@ pub(crate) struct Published {
 }
 
 /// Publishes `stage`. When this fails, the target is as it was, except after a replacement whose directory could not be
-/// synced: the new disk then stands there, complete, and the ledger's next start finds it.
+/// synced: the new disk then stands there, complete, and is in the ledger.
 pub(crate) fn publish(
     stage: &mut Stage<'_>,
     moved: &Moved,
@@ -61,35 +64,36 @@ pub(crate) fn publish(
         stage.hidden_name().map(ToOwned::to_owned)
     };
     let id = ledger.intend(job, target.path(), spare.as_deref(), &version.identity, &facts)?;
-    let named = refuse_changed_source(moved).and_then(|()| name(stage, spare, dress.replace));
-    if let Err(error) = named {
-        ledger.drop_intent(id)?;
-        return Err(error);
-    }
     let published = Published { id, bytes: version.size };
-    match disk::sync_directory(Point::PublishSyncDirectory, target.directory()) {
+    let visible = refuse_changed_source(moved).and_then(|()| name(stage, spare, dress.replace)).and_then(|()| {
+        disk::sync_directory(Point::PublishSyncDirectory, target.directory())
+            .map_err(|error| stage_error(&error, "sync the target's directory"))
+    });
+    match visible {
         Ok(()) => Ok(published),
         Err(error) => {
-            let error = stage_error(&error, "sync the target's directory");
-            if dress.replace {
-                return Err(error.context("the target was replaced, but not durably"));
-            }
-            withdraw(stage, &published, ledger)?;
+            withdraw(stage, &published, dress.replace, ledger);
             Err(error)
         }
     }
 }
 
-/// Takes back what was published but cannot be recorded.
-pub(crate) fn withdraw(stage: &Stage<'_>, published: &Published, ledger: &Ledger) -> Result<()> {
+/// Takes back what cannot be completed. A disk that took another's place stays: the other is gone, and this one is exact.
+/// What cannot be settled now stays announced in the ledger, whose next start settles it.
+pub(crate) fn withdraw(stage: &Stage<'_>, published: &Published, replaced: bool, ledger: &Ledger) {
     let target = stage.target();
-    let identity = FileVersion::of(stage.file())?.identity;
-    let is_ours = matches!(target.occupant()?, Some(Occupant::File(version)) if version.identity.is(&identity));
-    if is_ours {
-        disk::unlink(Point::PublishUnlink, target.directory(), target.name())
-            .map_err(|error| stage_error(&error, "take the target back"))?;
+    let take_back = || -> Result<()> {
+        let identity = FileVersion::of(stage.file())?.identity;
+        let is_ours = matches!(target.occupant()?, Some(Occupant::File(version)) if version.identity.is(&identity));
+        if is_ours && !replaced {
+            disk::unlink(Point::PublishUnlink, target.directory(), target.name())
+                .map_err(|error| stage_error(&error, "take the target back"))?;
+        }
+        ledger.settle_intent(published.id)
+    };
+    if let Err(error) = take_back() {
+        eprintln!("landfall: {} is not settled yet: {error}", target.path().display());
     }
-    ledger.drop_intent(published.id)
 }
 
 /// Size, owner and mode. The owner comes first: a change of owner may clear bits of the mode.
@@ -129,7 +133,7 @@ fn name(stage: &mut Stage<'_>, spare: Option<OsString>, replace: bool) -> Result
         }
         Some(spare) => {
             let directory = stage.target().directory();
-            disk::link(stage.file(), directory, &spare).map_err(|error| stage_error(&error, "name the stage"))?;
+            disk::link(stage.file(), directory, &spare).map_err(|error| link_error(stage, &error))?;
             let renamed = rename_over(stage, &spare);
             // Still there after a failure, and after a rename between two names of one inode, which does nothing.
             if renamed.is_err() || stage.is_shared() {
@@ -149,7 +153,18 @@ fn link(stage: &Stage<'_>) -> Result<()> {
     let target = stage.target();
     match disk::link(stage.file(), target.directory(), target.name()) {
         Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Err(appeared(stage)),
-        done => done.map_err(|error| stage_error(&error, "name the target")),
+        done => done.map_err(|error| link_error(stage, &error)),
+    }
+}
+
+/// A name could not be given. For the store's own file that is no reason to fail: too many links, another file system
+/// behind the same device number, or a kernel that does not let this user link it.
+fn link_error(stage: &Stage<'_>, error: &std::io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(libc::EMLINK | libc::EXDEV | libc::EPERM | libc::EACCES) if stage.is_shared() => {
+            Error::os(error, "link the store's file").coded(LINK_REFUSED).scoped(Scope::Location)
+        }
+        _ => stage_error(error, "name the target"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a command answered: status, document, error.
 
+use std::fmt;
+
 use serde_json::Value;
 
 /// Stands in for every secret that a test plants; no output may hold it.
@@ -29,7 +31,6 @@ pub(crate) fn status_of(kind: &str) -> i32 {
 }
 
 /// The end of a command.
-#[derive(Debug)]
 pub(crate) struct Answer {
     line: String,
     pub(crate) status: i32,
@@ -38,11 +39,20 @@ pub(crate) struct Answer {
     document: Option<Value>,
 }
 
+/// As a person would have seen it.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, status, stdout, stderr, .. } = self;
+        write!(f, "{line}\nstatus {status}\nstandard output:\n{stdout}\nstandard error:\n{stderr}")
+    }
+}
+
 impl Answer {
     /// Takes it apart, and holds it to what every answer owes: no control characters, no secret, and one document when
     /// JSON was asked for.
     pub(crate) fn new(line: String, status: i32, stdout: Vec<u8>, stderr: Vec<u8>, json: bool, terminal: bool) -> Self {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_else(|error| panic!("{line}: not UTF-8: {error}"));
+        let text =
+            |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_else(|error| panic!("{line}: not UTF-8: {error}"));
         let (stdout, stderr) = (text(stdout), text(stderr));
         for (name, text) in [("standard output", &stdout), ("standard error", &stderr)] {
             if let Some(found) = control_character(text).filter(|_| !terminal) {

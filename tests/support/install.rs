@@ -75,5 +75,9 @@ fn refuse_stale(built: &Path, plugin: &str) -> Result<(), String> {
 /// The prerequisites of the first rule of a dependency file. A backslash escapes a space.
 fn dependencies(text: &str) -> Vec<PathBuf> {
     let Some((_, list)) = text.lines().next().unwrap_or_default().split_once(": ") else { return Vec::new() };
-    list.replace("\\ ", "\0").split(' ').filter(|name| !name.is_empty()).map(|name| name.replace('\0', " ").into()).collect()
+    list.replace("\\ ", "\0")
+        .split(' ')
+        .filter(|name| !name.is_empty())
+        .map(|name| name.replace('\0', " ").into())
+        .collect()
 }

@@ -1,6 +1,7 @@
 //! What the tests stand on: file systems, sandboxes, a runner of commands, and a few looks at files.
 
 pub(crate) mod answer;
+pub(crate) mod c_plugin;
 pub(crate) mod case;
 pub(crate) mod clock;
 pub(crate) mod command;

@@ -27,9 +27,9 @@ impl Need {
             Self::FileSystem(fs) => {
                 mounts.dir(fs).map(|_| ()).map_err(|reason| format!("needs {}: {reason}", fs.name()))
             }
-            Self::Program(name) => {
-                find_program(name).map(|_| ()).ok_or_else(|| format!("needs the program {name}, which is not installed"))
-            }
+            Self::Program(name) => find_program(name)
+                .map(|_| ())
+                .ok_or_else(|| format!("needs the program {name}, which is not installed")),
         }
     }
 }

@@ -13,14 +13,21 @@ pub(crate) fn may_skip(file: &Path) -> BTreeMap<String, String> {
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(|line| {
-            let (name, reason) = line.split_once(": ").unwrap_or_else(|| panic!("{}: no reason: {line}", file.display()));
+            let (name, reason) =
+                line.split_once(": ").unwrap_or_else(|| panic!("{}: no reason: {line}", file.display()));
             (name.to_owned(), reason.trim().to_owned())
         })
         .collect()
 }
 
 /// Prints the skips and the counting line; gives the number of failures, unexplained skips among them.
-pub(crate) fn close(passed: u64, failed: u64, skipped: &Skips, strict: bool, allowed: &BTreeMap<String, String>) -> u64 {
+pub(crate) fn close(
+    passed: u64,
+    failed: u64,
+    skipped: &Skips,
+    strict: bool,
+    allowed: &BTreeMap<String, String>,
+) -> u64 {
     let mut unexplained = 0;
     for (name, reason) in skipped {
         println!("skipped {name}: {reason}");

@@ -25,7 +25,12 @@ impl World {
                 std::process::exit(1);
             }
         };
-        Self { mounts, install, full: std::env::var_os("LANDFALL_FULL").is_some_and(|value| value == "1"), turn: RwLock::new(()) }
+        Self {
+            mounts,
+            install,
+            full: std::env::var_os("LANDFALL_FULL").is_some_and(|value| value == "1"),
+            turn: RwLock::new(()),
+        }
     }
 
     /// The number of rounds: few in every run, many where `LANDFALL_FULL=1` asks for the long one.

@@ -10,9 +10,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use landfall_handler_api::{
-    Call, Error, ErrorKind, HandlerStatus, Result, Scope, Sink, Source, StoreRef, async_trait,
-};
+use landfall_handler_api::{Call, Error, ErrorKind, HandlerStatus, Result, Scope, Sink, Source, StoreRef, async_trait};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open, openat2};
 use rustix::io::Errno;
 
@@ -69,8 +67,7 @@ fn open_mountpoint(store: &StoreRef) -> Result<OwnedFd> {
         return Err(Error::new(ErrorKind::Invalid, "bad-store", message).scoped(Scope::Handler));
     }
     open(mountpoint.as_str(), flags, Mode::empty()).map_err(|errno| {
-        os(errno, format_args!("open {mountpoint}, the mountpoint of store {:?}", store.id))
-            .coded("store-unavailable")
+        os(errno, format_args!("open {mountpoint}, the mountpoint of store {:?}", store.id)).coded("store-unavailable")
     })
 }
 

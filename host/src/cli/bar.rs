@@ -10,6 +10,7 @@ use landfall_handler_api::Error;
 
 use super::options::ProgressOption;
 use crate::decision::locations;
+use crate::plugin::Progress;
 use crate::progress::Watch;
 use crate::redact::printable;
 use crate::route::Attempt;
@@ -32,7 +33,7 @@ struct Silence;
 impl Watch for Silence {
     fn attempt(&self, _: usize, _: usize, _: &Attempt) {}
     fn failed(&self, _: &Attempt, _: &Error) {}
-    fn bytes(&self) -> Arc<dyn Fn(u64, Option<u64>) + Send + Sync> {
+    fn bytes(&self) -> Progress {
         Arc::new(|_, _| {})
     }
 }
@@ -68,7 +69,7 @@ impl Watch for Bar {
         self.bar.suspend(|| eprintln!("  failed: {} ({} {})", printable(error.message()), error.kind(), error.code()));
     }
 
-    fn bytes(&self) -> Arc<dyn Fn(u64, Option<u64>) + Send + Sync> {
+    fn bytes(&self) -> Progress {
         let bar = self.bar.clone();
         Arc::new(move |done, total| {
             if let Some(total) = total {
@@ -108,7 +109,7 @@ impl Watch for Lines {
         }));
     }
 
-    fn bytes(&self) -> Arc<dyn Fn(u64, Option<u64>) + Send + Sync> {
+    fn bytes(&self) -> Progress {
         let began = Instant::now();
         let next = AtomicU64::new(0);
         Arc::new(move |done, total| {

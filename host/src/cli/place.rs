@@ -37,8 +37,8 @@ pub(super) fn place(options: &PlaceOptions, config: Option<&Path>, json: bool, b
         let node = Node { config: &prepared.config, handlers: &handlers, ledger: &ledger };
         let order = order(options, &prepared);
         let placed = node.place(&order, &mut decision, &prepared.cancel, watch.as_ref());
-        if placed.is_err() {
-            node.record_failure(order.target, &decision);
+        if let Err(error) = &placed {
+            node.record_failure(order.target, &decision, error);
         }
         placed
     });

@@ -131,6 +131,10 @@ pub(super) fn history(most: u32, config: Option<&Path>, json: bool) -> Result<()
             let from = attempt.locations.first().map_or("no location", String::as_str);
             show::line(format_args!("  {} from {from}: {kind} {code} {message}", attempt.handlers.join(" -> ")))?;
         }
+        if let Some(error) = entry.record.get("error") {
+            let part = |name| error.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+            show::line(format_args!("  {} ({} {})", part("message"), part("kind"), part("code")))?;
+        }
         if let Ok(facts) = serde_json::from_value::<crate::ledger::Facts>(entry.record["placed"].clone()) {
             let from = facts.locations.first().map_or("no location", String::as_str);
             show::line(format_args!(

@@ -67,24 +67,21 @@ impl Ledger {
     }
 
     fn lay_out(&self) -> Result<()> {
-        let mut connection = self.connection.borrow_mut();
-        if Self::layout(&connection)? == LAYOUT {
+        if Self::layout(&self.connection.borrow())? == LAYOUT {
             return Ok(());
         }
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed("lay out"))?;
-        // Another process may have been first.
-        match Self::layout(&transaction)? {
-            LAYOUT => return Ok(()),
-            0 => {}
+        self.change(Point::LedgerLayOut, |transaction| match Self::layout(transaction)? {
+            // Another process was first.
+            LAYOUT => Ok(()),
+            0 => {
+                transaction.execute_batch(include_str!("schema.sql")).map_err(failed("lay out"))?;
+                transaction.pragma_update(None, "user_version", LAYOUT).map_err(failed("lay out"))
+            }
             other => {
                 let message = format!("the ledger has layout {other}, this version knows {LAYOUT}");
-                return Err(Error::new(ErrorKind::Unsupported, "ledger-layout", message).scoped(Scope::Node));
+                Err(Error::new(ErrorKind::Unsupported, "ledger-layout", message).scoped(Scope::Node))
             }
-        }
-        transaction.execute_batch(include_str!("schema.sql")).map_err(failed("lay out"))?;
-        transaction.pragma_update(None, "user_version", LAYOUT).map_err(failed("lay out"))?;
-        transaction.commit().map_err(failed("lay out"))
+        })
     }
 
     /// Runs `action` in one transaction that is on the disk when this returns.

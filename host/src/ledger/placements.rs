@@ -164,15 +164,20 @@ impl Ledger {
     /// The announced placement is published; what it replaced leaves the ledger. `record` goes to the history.
     pub(crate) fn confirm(&self, id: i64, record: &serde_json::Value) -> Result<()> {
         self.change(Point::LedgerConfirm, |transaction| {
-            confirm_row(transaction, id)?;
-            let path = path_of(transaction, id)?;
-            write_history(transaction, Deed::Place, true, &path, record)
+            let placement = row(transaction, id)?;
+            // Another process may have replaced it already, and confirmed that.
+            if super::reconcile::stands_at(&placement.path, &placement)? {
+                confirm_row(transaction, id)?;
+            } else {
+                delete(transaction, id)?;
+            }
+            write_history(transaction, Deed::Place, true, &placement.path, record)
         })
     }
 
-    /// The announced placement did not happen.
-    pub(crate) fn drop_intent(&self, id: i64) -> Result<()> {
-        self.change(Point::LedgerDrop, |transaction| delete(transaction, id))
+    /// The announced placement failed on the way; the disk decides what is left of it.
+    pub(crate) fn settle_intent(&self, id: i64) -> Result<()> {
+        self.change(Point::LedgerDrop, |transaction| super::reconcile::settle(transaction, &row(transaction, id)?))
     }
 
     /// Every placement, the oldest first, in whatever state.
@@ -260,7 +265,7 @@ pub(super) fn confirm_row(transaction: &Transaction<'_>, id: i64) -> Result<()> 
         .map_err(failed("change"))?;
     transaction
         .execute(
-            "DELETE FROM placement WHERE id < ?1 AND state = 'placed'
+            "DELETE FROM placement WHERE id != ?1 AND state = 'placed'
              AND path = (SELECT path FROM placement WHERE id = ?1)",
             [id],
         )
@@ -283,9 +288,7 @@ pub(super) fn delete(transaction: &Transaction<'_>, id: i64) -> Result<()> {
     Ok(())
 }
 
-fn path_of(transaction: &Transaction<'_>, id: i64) -> Result<PathBuf> {
-    let bytes: Vec<u8> = transaction
-        .query_row("SELECT path FROM placement WHERE id = ?1", [id], |row| row.get(0))
-        .map_err(failed("read"))?;
-    Ok(PathBuf::from(OsStr::from_bytes(&bytes)))
+fn row(transaction: &Transaction<'_>, id: i64) -> Result<Placement> {
+    let text = format!("SELECT {COLUMNS} FROM placement WHERE id = ?1");
+    transaction.query_row(&text, [id], from_row).map_err(failed("read"))
 }

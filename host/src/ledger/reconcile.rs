@@ -45,7 +45,7 @@ impl Ledger {
     }
 }
 
-fn settle(transaction: &Transaction<'_>, placement: &Placement) -> Result<()> {
+pub(super) fn settle(transaction: &Transaction<'_>, placement: &Placement) -> Result<()> {
     match placement.state {
         State::Placed => Ok(()),
         State::Intent => {

@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::params;
 
 use super::{Ledger, failed};
+use crate::faults::Point;
 
 impl Ledger {
     /// What was found in the file `path` when it was `version`.
@@ -23,11 +24,16 @@ impl Ledger {
 
     /// Remembers what was found. Not being able to is no failure of anything: the file is scanned again next time.
     pub(crate) fn remember_scan(&self, path: &Path, version: &str, outcome: &str) {
-        let done = self.connection.borrow().execute(
-            "INSERT OR REPLACE INTO plugin_scan (path, version, outcome) VALUES (?1, ?2, ?3)",
-            params![path.as_os_str().as_bytes(), version, outcome],
-        );
-        if let Err(error) = done.map_err(failed("change")) {
+        let done = self.change(Point::LedgerScan, |transaction| {
+            transaction
+                .execute(
+                    "INSERT OR REPLACE INTO plugin_scan (path, version, outcome) VALUES (?1, ?2, ?3)",
+                    params![path.as_os_str().as_bytes(), version, outcome],
+                )
+                .map_err(failed("change"))?;
+            Ok(())
+        });
+        if let Err(error) = done {
             eprintln!("landfall: {error}");
         }
     }

@@ -22,15 +22,21 @@ pub(crate) struct PluginIdentity {
     pub(crate) path: PathBuf,
 }
 
+/// Takes a count of bytes: done, and the total when it is known. Called from any thread, often.
+pub(crate) type Progress = Arc<dyn Fn(u64, Option<u64>) + Send + Sync>;
+
+/// Gives the secret of a name.
+pub(crate) type Secrets = Arc<dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync>;
+
 /// What the host lends to one operation of a handler. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct CallContext {
     /// Tells the handler to stop; the host waits for a grace period and then gives the call up.
     pub(crate) cancel: Cancel,
     /// Gets the handler's own count of bytes: done, and the total when it is known. For display only.
-    pub(crate) progress: Arc<dyn Fn(u64, Option<u64>) + Send + Sync>,
+    pub(crate) progress: Progress,
     /// Gives the secrets that the request names.
-    pub(crate) secrets: Arc<dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync>,
+    pub(crate) secrets: Secrets,
 }
 
 impl CallContext {

@@ -8,7 +8,7 @@
 use std::ffi::c_void;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use landfall_handler_api::abi::*;
 use landfall_handler_api::crossing::{borrow_bytes, borrow_text, clean_text, give_outcome};
@@ -21,38 +21,8 @@ const META_MAX: usize = 64 * 1024;
 const RESULT_MAX: usize = 1 << 20;
 const LINE_MAX: usize = 2000;
 
-/// A line that a handler logged.
-pub(crate) struct LogLine<'a> {
-    /// How much it matters.
-    pub(crate) level: Level,
-    /// The handler, when the line belongs to an operation.
-    pub(crate) handler: Option<&'a str>,
-    /// Part of the plugin that logged, as it says; mostly empty.
-    pub(crate) target: &'a str,
-    /// Fit to be printed.
-    pub(crate) text: &'a str,
-}
-
-struct LogSink {
-    level: Level,
-    write: fn(&LogLine<'_>),
-}
-
-static LOG: OnceLock<LogSink> = OnceLock::new();
-
-/// Says where the lines that plugins log go: those up to `level`, to `write`. Once for a process; until then, warnings and
-/// errors go to standard error.
-pub(crate) fn log_to(level: Level, write: fn(&LogLine<'_>)) {
-    // A second call has no effect, as documented.
-    let _ = LOG.set(LogSink { level, write });
-}
-
-fn log_sink() -> &'static LogSink {
-    LOG.get_or_init(|| LogSink {
-        level: Level::Warn,
-        write: |line| eprintln!("landfall: {}: {}", line.handler.unwrap_or("plugin"), line.text),
-    })
-}
+/// Lines of handlers up to this level are kept: they go to standard error.
+const LEVEL_KEPT: u32 = Level::Warn as u32;
 
 /// The table that plugins are given.
 pub(super) fn host() -> *const imgh_host {
@@ -110,7 +80,7 @@ pub(super) struct HostCall {
     context: CallContext,
     handler: String,
     outputs: Gate<dyn Outputs>,
-    /// Boxed, since handlers have pointers to them.
+    #[expect(clippy::vec_box, reason = "handlers have pointers to them")]
     opened: Mutex<Vec<Box<HostOutput>>>,
     result: Mutex<Option<String>>,
 }
@@ -257,25 +227,19 @@ unsafe extern "C" fn log(call: *mut imgh_call, level: u32, target: imgh_str, mes
         let (call, target, message) = unsafe {
             (call_of(call).ok(), borrow_bytes(target, LINE_MAX, "target")?, borrow_bytes(message, 1 << 20, "message")?)
         };
-        let level = match level {
-            IMGH_LOG_ERROR => Level::Error,
-            IMGH_LOG_WARN => Level::Warn,
-            IMGH_LOG_INFO => Level::Info,
-            IMGH_LOG_DEBUG => Level::Debug,
-            _ => Level::Trace,
-        };
-        let sink = log_sink();
-        if level <= sink.level {
-            let (target, text) = (clean_text(target, LINE_MAX), clean_text(message, LINE_MAX));
-            let handler = call.map(|call| call.handler.as_str());
-            (sink.write)(&LogLine { level, handler, target: &target, text: &text });
+        if level > LEVEL_KEPT {
+            return Ok(());
         }
+        let who = call.map_or("plugin", |call| call.handler.as_str());
+        let (target, text) = (clean_text(target, LINE_MAX), clean_text(message, LINE_MAX));
+        let gap = if target.is_empty() { "" } else { ": " };
+        eprintln!("landfall: {who}: {target}{gap}{text}");
         Ok(())
     });
 }
 
 unsafe extern "C" fn log_level() -> u32 {
-    log_sink().level as u32
+    LEVEL_KEPT
 }
 
 unsafe extern "C" fn progress(call: *mut imgh_call, done: u64, total: i64) {

@@ -131,7 +131,8 @@ unsafe fn shake_hands(plugin: *const imgh_plugin) -> Result<Loaded, Refusal> {
         ));
     }
     if table.handlers.is_null() || table.handler_count == 0 || table.handler_count > HANDLERS_MAX {
-        let reason = format!("its table of handlers is NULL or has {} entries, not 1 to {HANDLERS_MAX}", table.handler_count);
+        let reason =
+            format!("its table of handlers is NULL or has {} entries, not 1 to {HANDLERS_MAX}", table.handler_count);
         return Err(Refusal::new("bad-handlers", reason));
     }
     let mut shape = PluginShape {

@@ -25,18 +25,15 @@ use std::time::Duration;
 use landfall_handler_api::abi::{IMGH_PLUGIN_PANIC_ABORTS, IMGH_PLUGIN_WORKER_ONLY, imgh_handler};
 use serde::Serialize;
 
-pub(crate) use backend::{ByteSink, CallContext, Handler, OpenedSource, Output, Outputs, PluginIdentity, SourceInfo};
-pub(crate) use check::{Finding, check};
-pub(crate) use host_table::{LogLine, log_to};
+pub(crate) use backend::{ByteSink, CallContext, Handler, OpenedSource, Output, Outputs, PluginIdentity, Progress};
+pub(crate) use check::check;
 pub(crate) use load::{HandlerShape, PluginShape};
 pub(crate) use refusal::Refusal;
-pub(crate) use scan::{NoCache, SCAN_COMMAND, ScanCache, scan_main};
+pub(crate) use scan::{NoCache, ScanCache, scan_main};
 
 use inline::InlineHandler;
 use load::{Loaded, load};
 
-/// How long a handler may take to stop once it was told to.
-pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 const SCAN_LIMIT: Duration = Duration::from_secs(10);
 const SETUP_LIMIT: Duration = Duration::from_secs(10);
 

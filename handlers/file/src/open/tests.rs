@@ -165,8 +165,7 @@ fn a_component_that_is_swapped_for_a_link_never_leads_out() {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let (link, real, aside) =
-                (site.path("images/link"), site.path("images/sub"), site.path("images/aside"));
+            let (link, real, aside) = (site.path("images/link"), site.path("images/sub"), site.path("images/aside"));
             while !stop.load(Ordering::Relaxed) {
                 std::fs::rename(&real, &aside).unwrap();
                 std::fs::rename(&link, &real).unwrap();

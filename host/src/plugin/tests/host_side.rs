@@ -15,7 +15,10 @@ impl Disk {
     fn within(&self, offset: u64, len: u64, change: impl FnOnce(&mut [u8])) -> Result<()> {
         let mut disk = self.0.lock().unwrap();
         match disk.get_mut(offset as usize..(offset + len) as usize) {
-            Some(range) => Ok(change(range)),
+            Some(range) => {
+                change(range);
+                Ok(())
+            }
             None => Err(Error::new(ErrorKind::Limit, "output-bounds", "beyond the end")),
         }
     }

@@ -1,0 +1,237 @@
+//! Every kind of error, every scope, every exit status: what is tried next, and what the caller hears.
+
+use landfall_handler_api::{ErrorKind, Scope};
+use serde_json::{Value, json};
+
+use crate::support::answer::{STATUS, status_of};
+use crate::support::c_plugin::PluginDir;
+use crate::support::case::Case;
+use crate::support::mounts::Fs;
+use crate::support::needs::Need;
+use crate::support::sandbox::Sandbox;
+use crate::support::world::World;
+
+const CC: [Need; 1] = [Need::Program("cc")];
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::new("errors::statuses_are_those_of_the_kinds", |_| statuses()),
+        Case::new("errors::each_kind_and_scope_from_a_source", |world| sweep(world, "fault-source")).needs(&CC),
+        Case::new("errors::each_kind_and_scope_from_a_transfer", |world| sweep(world, "fault-transfer")).needs(&CC),
+        Case::new("errors::the_last_failure_is_the_answer", last).needs(&CC),
+        Case::new("errors::handlers_that_break_the_contract", broken).needs(&CC),
+        Case::new("errors::transfers_that_break_the_contract", broken_transfers).needs(&CC),
+        Case::new("errors::texts_from_a_handler_are_tamed", hostile_text).needs(&CC),
+    ]
+}
+
+fn statuses() {
+    let known: Vec<(&str, i32)> = ErrorKind::ALL.iter().map(|kind| (kind.name(), status_of(kind.name()))).collect();
+    assert_eq!(known, STATUS, "the tests know every kind, and no other");
+    let mut numbers: Vec<i32> = STATUS.iter().map(|(_, status)| *status).collect();
+    numbers.dedup();
+    assert_eq!(numbers, (10..=23).collect::<Vec<_>>());
+}
+
+/// SHA-256 of what both fault handlers serve as five bytes, "abcde".
+const ABCDE: &str = "36bbe50ed96841d10443bcb670d6554f0a34b761be67ec9c4a8ad2c0c44ca42c";
+
+fn record(urls: &[String]) -> Value {
+    json!({
+        "id": "faulty",
+        "disk_format": "raw",
+        "container_format": "bare",
+        "size": 5,
+        "os_hash_algo": "sha256",
+        "os_hash_value": ABCDE,
+        "locations": urls.iter().map(|url| json!({ "url": url })).collect::<Vec<_>>(),
+    })
+}
+
+fn with_faults(world: &World) -> Sandbox<'_> {
+    let sandbox = Sandbox::on(world, Fs::Temp);
+    let dir = PluginDir::with_faults(&sandbox);
+    let top = format!("{}handlers = [\"fault-source\", \"fault-transfer\"]\n", dir.line());
+    sandbox.configure(&top, "[limits]\ngrace = \"300ms\"\n");
+    sandbox
+}
+
+/// `handler` fails at its first location, its second one and another handler's are good.
+fn sweep(world: &World, handler: &str) {
+    let sandbox = with_faults(world);
+    let own_good = if handler == "fault-source" { "fault-source://text/abcde" } else { "fault-transfer://whole/5" };
+    let other = if handler == "fault-source" { "fault-transfer://whole/5" } else { "fault-source://text/abcde" };
+    // The failing handler is asked first.
+    let others_name = if handler == "fault-source" { "fault-transfer" } else { "fault-source" };
+    let dir = sandbox.home("faults");
+    let top = format!("plugin_dirs = [{dir:?}]\nhandlers = [{handler:?}, {others_name:?}]\n");
+    sandbox.configure(&top, "");
+
+    let mut cases = 0;
+    for kind in ErrorKind::ALL {
+        for scope in std::iter::once(None).chain(Scope::ALL.map(Some)) {
+            let number = scope.map_or(0, Scope::number);
+            let meant = scope.unwrap_or_else(|| kind.default_scope());
+            let bad = format!("{handler}://error/{}/{number}/planted-code", kind.number());
+            let name = format!("disk-{cases}");
+            let urls = [bad.clone(), own_good.to_owned(), other.to_owned()];
+            let answer = sandbox.place_value(&record(&urls), &name);
+            let document = answer.document();
+            let attempts = document["attempts"].as_array().unwrap();
+            let first = ["kind", "code", "scope"].map(|key| attempts[0][key].as_str().unwrap_or_default());
+            assert_eq!(first, [kind.name(), "planted-code", meant.name()], "{answer:#?}");
+            match meant {
+                Scope::Location | Scope::Handler => {
+                    let (by, from) =
+                        if meant == Scope::Location { (handler, own_good) } else { (others_name, other) };
+                    answer.success();
+                    assert_eq!((attempts.len(), &document["handler"]), (2, &json!(by)), "{answer:#?}");
+                    assert_eq!(document["locations"], json!([from]), "{answer:#?}");
+                    assert_eq!(std::fs::read(sandbox.out(&name)).unwrap(), b"abcde");
+                    std::fs::remove_file(sandbox.out(&name)).unwrap();
+                }
+                Scope::Image | Scope::Request | Scope::Node => {
+                    answer.failure(kind.name(), "planted-code", meant.name());
+                    assert_eq!(attempts.len(), 1, "{answer:#?}");
+                }
+            }
+            sandbox.only(&[]);
+            // Alone, it is the answer, whatever its scope.
+            let answer = sandbox.place_value(&record(&[bad]), &name);
+            answer.failure(kind.name(), "planted-code", meant.name());
+            sandbox.only(&[]);
+            cases += 1;
+        }
+    }
+    assert_eq!(cases, 14 * 6);
+}
+
+fn last(world: &World) {
+    let sandbox = with_faults(world);
+    let error = |kind: ErrorKind, scope: u32, code: &str| format!("fault-source://error/{}/{scope}/{code}", kind.number());
+    let table = [
+        // After several failures of single locations: the last.
+        (
+            vec![error(ErrorKind::NotFound, 0, "one"), error(ErrorKind::Denied, 0, "two"), error(ErrorKind::Io, 0, "three")],
+            ["io", "three", "location"],
+            3,
+        ),
+        // What stops the plan, though something would come after it.
+        (
+            vec![error(ErrorKind::NotFound, 0, "one"), error(ErrorKind::Limit, 3, "two"), error(ErrorKind::Io, 0, "three")],
+            ["limit", "two", "image"],
+            2,
+        ),
+        // What rules out the only handler.
+        (
+            vec![error(ErrorKind::NotFound, 0, "one"), error(ErrorKind::Crashed, 0, "two"), error(ErrorKind::Io, 0, "three")],
+            ["crashed", "two", "handler"],
+            2,
+        ),
+    ];
+    for (urls, [kind, code, scope], tried) in table {
+        let answer = sandbox.place_value(&record(&urls), "disk");
+        let document = answer.failure(kind, code, scope);
+        assert_eq!(document["attempts"].as_array().unwrap().len(), tried, "{answer:#?}");
+        sandbox.only(&[]);
+        let told = document["excluded"].as_array().unwrap().iter().any(|one| {
+            one["handler"] == "fault-source" && one["reason"].as_str().is_some_and(|reason| reason.contains("ruled"))
+        });
+        assert_eq!(told, scope == "handler", "what an earlier failure ruled out is told: {answer:#?}");
+    }
+}
+
+fn broken(world: &World) {
+    let sandbox = with_faults(world);
+    let table = [
+        ("bare-error/3", ["not-found", "unspecified", "location"]),
+        ("bare-error/14", ["internal", "unspecified", "handler"]),
+        ("bare-error/99", ["internal", "unspecified", "handler"]),
+        ("size/4/abcde", ["corrupt", "size-mismatch", "location"]),
+        ("size/6/abcdef", ["corrupt", "size-mismatch", "location"]),
+        ("size/5/abcd", ["corrupt", "short-source", "location"]),
+        ("more/3/abcde", ["internal", "sink-overrun", "handler"]),
+        ("text/abcdX", ["corrupt", "digest-mismatch", "location"]),
+        ("stream/abcd", ["corrupt", "size-mismatch", "location"]),
+        ("stream/abcdef", ["corrupt", "size-mismatch", "location"]),
+        ("fd/abcd", ["corrupt", "size-mismatch", "location"]),
+        ("read-error/5/0/planted", ["unavailable", "planted", "location"]),
+        ("over-commit/abcde", ["internal", "over-commit", "handler"]),
+        ("bad-fd", ["internal", "bad-source", "handler"]),
+        ("no-read", ["internal", "bad-source", "handler"]),
+        ("no-source", ["internal", "no-source", "handler"]),
+        ("short-source", ["internal", "bad-source", "handler"]),
+        ("bad-size", ["internal", "bad-source", "handler"]),
+        ("bad-validator", ["internal", "bad-source", "handler"]),
+    ];
+    let mut wrong = Vec::new();
+    for (verb, expected) in table {
+        let answer = sandbox.place_value(&record(&[format!("fault-source://{verb}")]), "disk");
+        let error = &answer.document()["error"];
+        let found = ["kind", "code", "scope"].map(|key| error[key].as_str().unwrap_or("none").to_owned());
+        if found != expected.map(str::to_owned) {
+            wrong.push(format!("{verb}: {found:?}, expected {expected:?}"));
+        }
+        assert_eq!(answer.status, status_of(&found[0]), "{answer:#?}");
+        sandbox.only(&[]);
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // The same handler does well where its source does: by reads, as a stream of unknown size, from a descriptor.
+    for (verb, method) in [("text", "stream"), ("stream", "stream"), ("fd", "copy")] {
+        let answer = sandbox.place_value(&record(&[format!("fault-source://{verb}/abcde")]), verb);
+        assert_eq!(answer.success()["method"], method, "{answer:#?}");
+        assert_eq!(std::fs::read(sandbox.out(verb)).unwrap(), b"abcde");
+    }
+}
+
+fn broken_transfers(world: &World) {
+    let sandbox = with_faults(world);
+    let table = [
+        ("whole/4", ["corrupt", "size-mismatch", "location"]),
+        ("whole/6", ["limit", "output-size", "location"]),
+        ("beyond/5", ["internal", "beyond-output", "handler"]),
+        ("beyond-ignored/5", ["internal", "beyond-output", "handler"]),
+        ("unfinished/5", ["internal", "unfinished-output", "handler"]),
+        ("after-finish/5", ["internal", "output-closed", "handler"]),
+        ("no-output", ["internal", "no-output", "handler"]),
+        ("reopen/5", ["internal", "output-twice", "handler"]),
+        ("huge", ["limit", "output-size", "location"]),
+        ("nulls", ["unavailable", "nulls-refused", "location"]),
+        ("twice/5", ["unavailable", "first-try", "location"]),
+    ];
+    let mut wrong = Vec::new();
+    for (verb, expected) in table {
+        let answer = sandbox.place_value(&record(&[format!("fault-transfer://{verb}")]), "disk");
+        let error = &answer.document()["error"];
+        let found = ["kind", "code", "scope"].map(|key| error[key].as_str().unwrap_or("none").to_owned());
+        if found != expected.map(str::to_owned) {
+            wrong.push(format!("{verb}: {found:?}, expected {expected:?}"));
+        }
+        sandbox.only(&[]);
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // A failed try leaves no byte behind in what the next one publishes.
+    let urls = ["fault-transfer://twice/5", "fault-transfer://twice/5"].map(str::to_owned);
+    let answer = sandbox.place_value(&record(&urls), "disk");
+    let document = answer.success();
+    assert_eq!((document["attempts"].as_array().unwrap().len(), &document["method"]), (2, &json!("transfer")));
+    assert_eq!(std::fs::read(sandbox.out("disk")).unwrap(), b"abcde");
+}
+
+fn hostile_text(world: &World) {
+    let sandbox = with_faults(world);
+    // Every answer is searched for control characters.
+    for verb in ["log", "unterminated/3"] {
+        for scheme in ["fault-source", "fault-transfer"] {
+            let path = sandbox.record("image.json", &record(&[format!("{scheme}://{verb}")]));
+            for json in [true, false] {
+                let line = sandbox.landfall("place").arg(&path).arg("--to").arg(sandbox.out("disk"));
+                let answer = if json { line.json() } else { line }.run();
+                assert_ne!(answer.status, 0, "{answer:#?}");
+            }
+        }
+    }
+    sandbox.landfall("history").run().success();
+    sandbox.landfall("history").json().run().success();
+    sandbox.only(&[]);
+}
