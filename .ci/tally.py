@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Adds up what test runners printed: reads a log, prints `N passed, N failed, N skipped`.
+"""Adds up what test runners printed: reads a log, prints `N passed, N failed, N skipped`. `tally.py LOG [--failed]`
 
 A log has stages (`== NAME` to `== NAME: ok, 12 s`, see stages.sh) and in them runners, each announced by cargo
 (`     Running ...`, `   Doc-tests ...`) or by nobody. A runner closes with cargo's `test result:` line, with a plain line
@@ -82,8 +82,11 @@ def tally(lines):
 
 
 def main():
+    known_failed = "--failed" in sys.argv[2:]
     with open(sys.argv[1], encoding="utf-8", errors="replace") as log:
         passed, failed, skipped = tally(log)
+    # What failed before its first stage has left no trace in the log.
+    failed = max(failed, 1) if known_failed else failed
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed else 0
 

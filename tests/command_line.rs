@@ -38,7 +38,7 @@ fn usage(world: &World) {
     ];
     for words in table {
         let answer = Landfall::new(binary).args(words).current_dir(&sandbox.out("")).run();
-        answer.usage("Usage:");
+        answer.usage("--help");
         sandbox.only(&[]);
     }
     let values: [&[&str]; 11] = [
@@ -127,15 +127,20 @@ fn config_errors(world: &World) {
     for (text, named) in table {
         fs::write(sandbox.home("landfall.toml"), text).unwrap();
         let check = sandbox.landfall("config").arg("check").run();
-        for answer in [check, sandbox.place(&record, "disk").run(), sandbox.landfall("placements").run()] {
-            answer.usage(named);
+        let placed = sandbox.place(&record, "disk").run();
+        let error: serde_json::Value =
+            serde_json::from_str(&placed.stdout).expect("a document, though it is no answer");
+        assert_eq!((&error["ok"], &error["error"]["code"]), (&false.into(), &"config".into()), "{placed:#?}");
+        for answer in [check, placed, sandbox.landfall("placements").run()] {
+            assert_eq!(answer.status, 2, "{answer:#?}");
+            assert!(answer.stderr.contains(named), "{named} is named: {answer:#?}");
             assert!(answer.stderr.contains("landfall.toml:"), "the place is named: {answer:#?}");
             assert!(answer.stderr.contains('^'), "there is a caret: {answer:#?}");
         }
         sandbox.only(&[]);
     }
     fs::remove_file(sandbox.home("landfall.toml")).unwrap();
-    sandbox.place(&record, "disk").run().usage("landfall.toml");
+    sandbox.landfall("placements").run().usage("landfall.toml");
 }
 
 fn config_commands(world: &World) {

@@ -82,8 +82,7 @@ fn sweep(world: &World, handler: &str) {
             assert_eq!(first, [kind.name(), "planted-code", meant.name()], "{answer:#?}");
             match meant {
                 Scope::Location | Scope::Handler => {
-                    let (by, from) =
-                        if meant == Scope::Location { (handler, own_good) } else { (others_name, other) };
+                    let (by, from) = if meant == Scope::Location { (handler, own_good) } else { (others_name, other) };
                     answer.success();
                     assert_eq!((attempts.len(), &document["handler"]), (2, &json!(by)), "{answer:#?}");
                     assert_eq!(document["locations"], json!([from]), "{answer:#?}");
@@ -108,23 +107,36 @@ fn sweep(world: &World, handler: &str) {
 
 fn last(world: &World) {
     let sandbox = with_faults(world);
-    let error = |kind: ErrorKind, scope: u32, code: &str| format!("fault-source://error/{}/{scope}/{code}", kind.number());
+    let error =
+        |kind: ErrorKind, scope: u32, code: &str| format!("fault-source://error/{}/{scope}/{code}", kind.number());
     let table = [
         // After several failures of single locations: the last.
         (
-            vec![error(ErrorKind::NotFound, 0, "one"), error(ErrorKind::Denied, 0, "two"), error(ErrorKind::Io, 0, "three")],
+            vec![
+                error(ErrorKind::NotFound, 0, "one"),
+                error(ErrorKind::Denied, 0, "two"),
+                error(ErrorKind::Io, 0, "three"),
+            ],
             ["io", "three", "location"],
             3,
         ),
         // What stops the plan, though something would come after it.
         (
-            vec![error(ErrorKind::NotFound, 0, "one"), error(ErrorKind::Limit, 3, "two"), error(ErrorKind::Io, 0, "three")],
+            vec![
+                error(ErrorKind::NotFound, 0, "one"),
+                error(ErrorKind::Limit, 3, "two"),
+                error(ErrorKind::Io, 0, "three"),
+            ],
             ["limit", "two", "image"],
             2,
         ),
         // What rules out the only handler.
         (
-            vec![error(ErrorKind::NotFound, 0, "one"), error(ErrorKind::Crashed, 0, "two"), error(ErrorKind::Io, 0, "three")],
+            vec![
+                error(ErrorKind::NotFound, 0, "one"),
+                error(ErrorKind::Crashed, 0, "two"),
+                error(ErrorKind::Io, 0, "three"),
+            ],
             ["crashed", "two", "handler"],
             2,
         ),

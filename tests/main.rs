@@ -13,9 +13,11 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 mod command_line;
+mod errors;
 mod ledger;
 mod records;
 mod remembered;
+mod routing;
 mod selection;
 mod stores;
 mod support;
@@ -33,6 +35,8 @@ fn cases() -> Vec<Case> {
         zero_copy::cases(),
         verify::cases(),
         selection::cases(),
+        routing::cases(),
+        errors::cases(),
         stores::cases(),
         records::cases(),
         targets::cases(),

@@ -88,11 +88,13 @@ fn bare(world: &World) {
     sandbox.place(&url, "upper").args(["--hash", &upper]).run().success();
     let wrong = format!("sha512:{}", "0".repeat(128));
     sandbox.place(&url, "wrong").args(["--hash", &wrong]).run().failure("corrupt", "digest-mismatch", "location");
-    for hash in ["sha512", "sha512:", "sha512:xyz", ":00", "sha256:00"] {
+    for hash in ["sha512", "sha512:", "sha512:xyz", "sha256:00"] {
         sandbox.place(&url, "bad").args(["--hash", hash]).run().failure("invalid", "digest-value", "request");
     }
-    let answer = sandbox.place(&url, "bad").args(["--hash", "crc32:00"]).run();
-    answer.failure("unsupported", "digest-algorithm", "request");
+    for hash in ["crc32:00", ":00"] {
+        let answer = sandbox.place(&url, "bad").args(["--hash", hash]).run();
+        answer.failure("unsupported", "digest-algorithm", "request");
+    }
     // Formats are raw and bare unless said.
     place(&url, "stated").args(["--disk-format", "raw", "--container-format", "bare"]).run().success();
     let claimed = place(&url, "claimed").args(["--disk-format", "qcow2", "--format", "as-is"]).run();
@@ -160,7 +162,7 @@ fn malformed(world: &World) {
     }
     let path = sandbox.home("no-such.json");
     sandbox.place(&path, "disk").run().failure("not-found", "enoent", "request");
-    sandbox.place(sandbox.store_dir(), "disk").run().failure("invalid", "record", "request");
+    sandbox.place(sandbox.store_dir(), "disk").run().failure("io", "os-error", "request");
     for locations in [json!([]), Value::Null] {
         let mut record = good.clone();
         record["locations"] = locations;

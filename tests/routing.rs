@@ -53,10 +53,26 @@ fn modes(world: &World) {
     let (sandbox, record, dir) = scene(world);
     let path = sandbox.record("image.json", &record);
     let table = [
-        ("handler-first", r#"["file", "fault-source"]"#, ["file missing", "file good", "fault-source f1", "fault-source f2"]),
-        ("handler-first", r#"["fault-source", "file"]"#, ["fault-source f1", "fault-source f2", "file missing", "file good"]),
-        ("location-first", r#"["file", "fault-source"]"#, ["fault-source f1", "file missing", "fault-source f2", "file good"]),
-        ("location-first", r#"["fault-source", "file"]"#, ["fault-source f1", "file missing", "fault-source f2", "file good"]),
+        (
+            "handler-first",
+            r#"["file", "fault-source"]"#,
+            ["file missing", "file good", "fault-source f1", "fault-source f2"],
+        ),
+        (
+            "handler-first",
+            r#"["fault-source", "file"]"#,
+            ["fault-source f1", "fault-source f2", "file missing", "file good"],
+        ),
+        (
+            "location-first",
+            r#"["file", "fault-source"]"#,
+            ["fault-source f1", "file missing", "fault-source f2", "file good"],
+        ),
+        (
+            "location-first",
+            r#"["fault-source", "file"]"#,
+            ["fault-source f1", "file missing", "fault-source f2", "file good"],
+        ),
     ];
     for (number, (route, handlers, expected)) in table.into_iter().enumerate() {
         sandbox.configure(&format!("{}route = {route:?}\nhandlers = {handlers}\n", dir.line()), "");

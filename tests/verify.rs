@@ -139,7 +139,6 @@ fn md5(world: &World) {
     for record in [&by_checksum, &by_hash] {
         let answer = sandbox.place_value(record, "refused");
         answer.failure("unhashed", "unhashed", "request");
-        assert!(answer.document()["error"]["message"].as_str().unwrap().contains("legacy_md5"), "{answer:#?}");
     }
     sandbox.configure("legacy_md5 = true\n", "");
     for (record, name) in [(&by_checksum, "checksum"), (&by_hash, "hash")] {
@@ -255,7 +254,7 @@ fn formats(world: &World) {
 
     // Anything but raw to raw waits for unpackers; as it is, it can be placed.
     let path = sandbox.record("true.json", &changed(&qcow2, &json!({ "disk_format": "qcow2" })));
-    sandbox.place(&path, "disk").run().failure("unsupported", "no-unpacker", "handler");
+    sandbox.place(&path, "disk").run().failure("unsupported", "no-unpacker", "image");
     sandbox.only(&[]);
     let answer = sandbox.place(&path, "disk").args(["--format", "as-is"]).run();
     assert_eq!(answer.success()["targets"][0]["format"], "qcow2");

@@ -134,22 +134,20 @@ fn hard_link(world: &World) {
     noisy_file(&source, 300_000, 5);
     fs::set_permissions(&source, fs::Permissions::from_mode(0o444)).unwrap();
     let record = sandbox.record_of_file(&source);
-    let own_mode = ["--mode", "0444"];
-
     // Not configured: never, whatever the caller asks for.
-    let answer = sandbox.place(&record, "plain").args(["--access", "ro"]).args(own_mode).run();
+    let answer = sandbox.place(&record, "plain").args(["--access", "ro"]).run();
     assert_ne!(answer.success()["method"], "hardlink");
     assert!(!same_inode(&source, &sandbox.out("plain")));
 
     sandbox.configure("", &sandbox.store_table("hardlink = true"));
     let table: [(&str, &[&str], bool); 7] = [
-        ("ro", &["--access", "ro", "--mode", "0444"], true),
-        ("ro-own-owner", &["--access", "ro", "--mode", "0444", "--owner", "0:0"], true),
-        ("rw", &["--access", "rw", "--mode", "0444"], false),
-        ("default-access", &["--mode", "0444"], false),
+        ("ro", &["--access", "ro"], true),
+        ("ro-replacing", &["--access", "ro", "--replace"], true),
+        ("rw", &["--access", "rw"], false),
+        ("default-access", &[], false),
         ("other-mode", &["--access", "ro", "--mode", "0644"], false),
-        ("other-owner", &["--access", "ro", "--mode", "0444", "--owner", "1000:1000"], false),
-        ("grown", &["--access", "ro", "--mode", "0444", "--size", "400000"], false),
+        ("other-owner", &["--access", "ro", "--owner", "1000:1000"], false),
+        ("grown", &["--access", "ro", "--size", "400000"], false),
     ];
     for (name, options, linked) in table {
         let answer = sandbox.place(&record, name).args(options).run();
@@ -173,7 +171,7 @@ fn failed_hard_link(world: &World) {
     record["os_hash_value"] = "0".repeat(128).into();
     let record = sandbox.record("lying.json", &record);
 
-    let answer = sandbox.place(&record, "disk").args(["--access", "ro", "--mode", "0444"]).run();
+    let answer = sandbox.place(&record, "disk").args(["--access", "ro"]).run();
     answer.failure("corrupt", "digest-mismatch", "location");
     sandbox.only(&[]);
     assert_eq!(source.metadata().unwrap().nlink(), 1, "no second name of the store's file is left");

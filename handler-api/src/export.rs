@@ -13,7 +13,7 @@ use crate::slots;
 
 /// Makes this crate a plugin: exports `imgh_plugin_v0` for the handlers named.
 ///
-/// ```ignore
+/// ```text
 /// landfall_handler_api::export! { name: "file", handlers: [FileHandler] }
 /// ```
 ///

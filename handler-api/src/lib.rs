@@ -75,3 +75,8 @@ pub use request::{
 };
 pub use secret::Secret;
 pub use source::{Sink, Source};
+
+/// Compiles the examples of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/writing-a-handler.md")]
+struct Guide;

@@ -139,8 +139,8 @@ impl Digest {
             || other_form(&location.container_format, &record.container_format);
         let candidates = [
             (location.os_hash_algo.as_deref(), location.os_hash_value.as_deref(), false),
-            (Some("md5"), location.checksum.as_deref(), false),
             (record.os_hash_algo.as_deref(), record.os_hash_value.as_deref(), own_form),
+            (Some("md5"), location.checksum.as_deref(), false),
             (Some("md5"), record.checksum.as_deref(), own_form),
         ];
         for (algorithm, value, not_for_this_form) in candidates {

@@ -46,8 +46,6 @@ pub(crate) struct FileVersion {
     pub(crate) mode: u32,
     /// The kernel's number of the device, for "is it the same file system".
     pub(crate) device: (u32, u32),
-    /// Bytes that are allocated.
-    pub(crate) allocated: u64,
 }
 
 /// How old a version must be before "nothing changed since" can be trusted: file systems stamp times coarsely, and a write
@@ -76,7 +74,6 @@ impl FileVersion {
             owner: (stat.stx_uid, stat.stx_gid),
             mode: u32::from(stat.stx_mode) & 0o7777,
             device: (stat.stx_dev_major, stat.stx_dev_minor),
-            allocated: stat.stx_blocks.saturating_mul(512),
         }
     }
 

@@ -10,6 +10,7 @@ use landfall_select::Selection;
 
 use crate::cancel::Cancel;
 use crate::catalog::Image;
+use crate::complaint::complain;
 use crate::config::Config;
 use crate::decision::{AttemptOutcome, Decision};
 use crate::digest::Algorithm;
@@ -184,7 +185,7 @@ impl Node<'_> {
         let kept = crate::identity::FileVersion::of(source)
             .and_then(|now| if now.same_content(version) { self.ledger.remember(version, digest) } else { Ok(()) });
         if let Err(error) = kept {
-            eprintln!("landfall: the digest of the source is not remembered: {error}");
+            complain(format_args!("the digest of the source is not remembered: {error}"));
         }
     }
 
@@ -192,7 +193,7 @@ impl Node<'_> {
     pub(crate) fn record_failure(&self, target: &Path, decision: &Decision, error: &Error) {
         let path = Target::open(target).map_or_else(|_| target.to_owned(), |target| target.path().to_owned());
         if let Err(error) = self.ledger.record_failure(Deed::Place, &path, &decision.record(Err(error))) {
-            eprintln!("landfall: the failure is not in the history: {error}");
+            complain(format_args!("the failure is not in the history: {error}"));
         }
     }
 }

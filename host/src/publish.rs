@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
+use crate::complaint::complain;
 use crate::disk;
 use crate::engine::Moved;
 use crate::faults::Point;
@@ -92,7 +93,7 @@ pub(crate) fn withdraw(stage: &Stage<'_>, published: &Published, replaced: bool,
         ledger.settle_intent(published.id)
     };
     if let Err(error) = take_back() {
-        eprintln!("landfall: {} is not settled yet: {error}", target.path().display());
+        complain(format_args!("{} is not settled yet: {error}", target.path().display()));
     }
 }
 

@@ -15,7 +15,10 @@ pub(crate) fn cancel_on_signals(cancel: &Cancel) -> Result<()> {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         signals.add(signal);
     }
-    signals.thread_block().map_err(|errno| Error::os(&errno.into(), "block signals").scoped(Scope::Node))?;
+    let mut blocked = signals;
+    // A write beyond the limit on file sizes then fails with EFBIG and a name, instead of ending the process.
+    blocked.add(Signal::SIGXFSZ);
+    blocked.thread_block().map_err(|errno| Error::os(&errno.into(), "block signals").scoped(Scope::Node))?;
     let cancel = cancel.clone();
     let wait = move || {
         let mut asked = false;

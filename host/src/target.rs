@@ -1,7 +1,7 @@
 //! Where a disk goes: an open directory and one name in it.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -60,7 +60,8 @@ impl Target {
         let directory = rustix::fs::open(parent, flags, Mode::empty()).map_err(|errno| {
             Error::os(&errno.into(), format_args!("open the target's directory {shown}")).scoped(Scope::Request)
         })?;
-        let real = std::fs::canonicalize(parent).map_err(|error| {
+        // Of the descriptor, not of the path once more: that may lead elsewhere by now.
+        let real = std::fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd())).map_err(|error| {
             Error::os(&error, format_args!("resolve the target's directory {shown}")).scoped(Scope::Request)
         })?;
         Ok(Self { path: real.join(name), directory, name: name.to_owned() })

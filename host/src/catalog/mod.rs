@@ -98,7 +98,10 @@ fn bare_record(bare: &BareImage, config: &Config) -> Result<ImageRecord> {
         record.os_hash_algo = Some(digest.algorithm.name().to_owned());
         record.os_hash_value = Some(digest.value);
     }
-    record.locations = vec![Location::from_url(&bare.url)];
+    // The calling person's own links are followed, here and once; those of a store never are.
+    let real = store::file_path(&bare.url).and_then(|path| std::fs::canonicalize(path).ok());
+    let url = real.as_ref().and_then(|path| path.to_str()).map(|path| format!("file://{path}"));
+    record.locations = vec![Location::from_url(url.unwrap_or_else(|| bare.url.clone()))];
     Ok(record)
 }
 

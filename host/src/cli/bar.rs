@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use landfall_handler_api::Error;
 
 use super::options::ProgressOption;
+use crate::complaint;
 use crate::decision::locations;
 use crate::plugin::Progress;
 use crate::progress::Watch;
@@ -62,11 +63,20 @@ impl Bar {
 impl Watch for Bar {
     fn attempt(&self, number: usize, of: usize, attempt: &Attempt) {
         self.bar.reset();
-        self.bar.suspend(|| eprintln!("attempt {} of {of}: {}", number.saturating_add(1), describe(attempt)));
+        self.bar.suspend(|| {
+            complaint::line(format_args!("attempt {} of {of}: {}", number.saturating_add(1), describe(attempt)))
+        });
     }
 
     fn failed(&self, _: &Attempt, error: &Error) {
-        self.bar.suspend(|| eprintln!("  failed: {} ({} {})", printable(error.message()), error.kind(), error.code()));
+        self.bar.suspend(|| {
+            complaint::line(format_args!(
+                "  failed: {} ({} {})",
+                printable(error.message()),
+                error.kind(),
+                error.code()
+            ))
+        });
     }
 
     fn bytes(&self) -> Progress {
@@ -89,9 +99,7 @@ impl Drop for Bar {
 struct Lines;
 
 fn event(document: &serde_json::Value) {
-    // Progress is for whoever reads it; nobody need.
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{document}");
+    complaint::line(document);
 }
 
 impl Watch for Lines {

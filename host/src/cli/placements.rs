@@ -8,6 +8,7 @@ use serde_json::json;
 use super::setup::{load_config, load_handlers, open_ledger};
 use super::{print_json, show};
 use crate::cancel::Cancel;
+use crate::complaint::complain;
 use crate::config::Config;
 use crate::ledger::{Ledger, Placement};
 use crate::plugin::{CallContext, Handler};
@@ -58,7 +59,7 @@ fn tell_handler(
         tell(handler.as_ref(), &CallContext::quiet(Cancel::new()?), &event)
     };
     if let Err(error) = told() {
-        eprintln!("landfall: handler {} was not told: {}", placement.facts.handler, printable(error.message()));
+        complain(format_args!("handler {} was not told: {}", placement.facts.handler, printable(error.message())));
     }
 }
 

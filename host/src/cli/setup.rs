@@ -8,10 +8,10 @@ use std::sync::Arc;
 use landfall_handler_api::Result;
 
 use super::{print_json, show};
+use crate::complaint::{self, complain};
 use crate::config::{self, Config};
 use crate::ledger::Ledger;
 use crate::plugin::{Handler, LoadOptions, PluginOutcome, Plugins, ScanCache};
-use crate::redact::printable;
 
 /// Where packages put plugins.
 const SYSTEM_PLUGINS: &str = "/usr/lib/landfall/handlers";
@@ -19,7 +19,7 @@ const SYSTEM_PLUGINS: &str = "/usr/lib/landfall/handlers";
 /// Reads the configuration. What is wrong with it is shown to people here, with the lines that are meant.
 pub(super) fn load_config(path: Option<&Path>) -> Result<Config> {
     Config::load(path).map_err(|error| {
-        eprintln!("{}", error.render(std::io::stderr().is_terminal()));
+        complaint::line(error.render(std::io::stderr().is_terminal()));
         error.into()
     })
 }
@@ -36,14 +36,13 @@ pub(super) fn load_handlers(config: &Config, ledger: &Ledger, binary: PathBuf) -
         let path = report.path.to_string_lossy();
         match &report.outcome {
             PluginOutcome::Skipped(refusal) => {
-                eprintln!("landfall: {} is skipped: {}", printable(&path), printable(&refusal.to_string()));
+                complain(format_args!("{path} is skipped: {refusal}"));
             }
             PluginOutcome::Loaded { handlers, .. } => {
                 for (id, refusal) in
                     handlers.iter().filter_map(|handler| Some((&handler.id, handler.skipped.as_ref()?)))
                 {
-                    let reason = printable(&refusal.to_string());
-                    eprintln!("landfall: handler {id} of {} is not used: {reason}", printable(&path));
+                    complain(format_args!("handler {id} of {path} is not used: {refusal}"));
                 }
             }
         }
@@ -59,7 +58,7 @@ pub(super) fn in_order(handlers: &[Arc<dyn Handler>], order: &[String]) -> Vec<A
     let find = |id: &String| {
         let found = handlers.iter().find(|handler| handler.info().id == *id);
         if found.is_none() {
-            eprintln!("landfall: handler {} is configured, but no plugin offers it", printable(id));
+            complain(format_args!("handler {id} is configured, but no plugin offers it"));
         }
         found.cloned()
     };

@@ -5,6 +5,7 @@ use std::io::Write;
 use landfall_handler_api::{Error, Result};
 
 use super::report::ErrorReport;
+use crate::complaint::complain;
 use crate::decision::Decision;
 use crate::ledger::Facts;
 use crate::redact::printable;
@@ -24,7 +25,7 @@ pub(super) fn error(error: &Error, json: bool) {
     }
     // What is wrong with the configuration has been shown, with its lines, when it was read.
     if !super::exit::is_config(error) {
-        eprintln!("landfall: {} ({} {})", printable(error.message()), error.kind(), error.code());
+        complain(format_args!("{} ({} {})", error.message(), error.kind(), error.code()));
     }
 }
 

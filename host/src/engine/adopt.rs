@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use landfall_handler_api::{Error, ErrorKind, Result};
 
-use super::extents::{Extent, Extents};
+use super::extents::{Extent, Extents, data_bytes};
 use super::pump::{pump, source_changed};
 use super::{Memory, Method, Moved, Want, check_size};
 use crate::digest::{Algorithm, Digest};
@@ -51,7 +51,7 @@ pub(super) fn adopt(source: File, stage: &mut Stage<'_>, want: &Want<'_>, call: 
         };
         (Method::Reflink, digest)
     } else {
-        stage.check_space(version.allocated.min(version.size))?;
+        stage.check_space(data_bytes(source.as_fd(), version.size)?)?;
         stage.set_size(version.size)?;
         if to_compute.is_none() && copies_at_server(&source, stage) && copy_range(&source, stage, &version, call)? {
             (Method::CopyRange, None)

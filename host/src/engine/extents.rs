@@ -83,6 +83,14 @@ impl Iterator for Extents<'_> {
     }
 }
 
+/// Bytes of data among the first `size`: what a copy that keeps the holes may take.
+pub(super) fn data_bytes(file: BorrowedFd<'_>, size: u64) -> Result<u64> {
+    Extents::new(file, size).try_fold(0_u64, |sum, run| match run? {
+        Extent::Data(len) => Ok(sum.saturating_add(len)),
+        Extent::Hole(_) => Ok(sum),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

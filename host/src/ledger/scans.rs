@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::params;
 
 use super::{Ledger, failed};
+use crate::complaint::complain;
 use crate::faults::Point;
 
 impl Ledger {
@@ -34,7 +35,7 @@ impl Ledger {
             Ok(())
         });
         if let Err(error) = done {
-            eprintln!("landfall: {error}");
+            complain(&error);
         }
     }
 }

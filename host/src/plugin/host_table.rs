@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::complaint::complain;
 use std::ffi::c_void;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -80,8 +81,8 @@ pub(super) struct HostCall {
     context: CallContext,
     handler: String,
     outputs: Gate<dyn Outputs>,
-    #[expect(clippy::vec_box, reason = "handlers have pointers to them")]
-    opened: Mutex<Vec<Box<HostOutput>>>,
+    /// Handlers have pointers to them, which stay valid as long as this call.
+    opened: Mutex<Vec<Arc<HostOutput>>>,
     result: Mutex<Option<String>>,
 }
 
@@ -127,19 +128,19 @@ unsafe impl Send for HostOutput {}
 unsafe impl Sync for HostOutput {}
 
 impl HostOutput {
-    fn new(output: Arc<dyn Output>) -> Box<Self> {
-        let table = imgh_output {
-            struct_size: size_of::<imgh_output>(),
-            ctx: std::ptr::null_mut(),
-            write_at: Some(write_at),
-            zero: Some(zero),
-            adopt_fd: Some(adopt_fd),
-            set_size: Some(set_size),
-            finish: Some(finish),
-        };
-        let mut made = Box::new(Self { table, gate: Gate::new(Some(output)) });
-        made.table.ctx = (&raw const *made).cast_mut().cast();
-        made
+    fn new(output: Arc<dyn Output>) -> Arc<Self> {
+        Arc::new_cyclic(|made: &Weak<Self>| {
+            let table = imgh_output {
+                struct_size: size_of::<imgh_output>(),
+                ctx: made.as_ptr().cast_mut().cast(),
+                write_at: Some(write_at),
+                zero: Some(zero),
+                adopt_fd: Some(adopt_fd),
+                set_size: Some(set_size),
+                finish: Some(finish),
+            };
+            Self { table, gate: Gate::new(Some(output)) }
+        })
     }
 }
 
@@ -233,7 +234,7 @@ unsafe extern "C" fn log(call: *mut imgh_call, level: u32, target: imgh_str, mes
         let who = call.map_or("plugin", |call| call.handler.as_str());
         let (target, text) = (clean_text(target, LINE_MAX), clean_text(message, LINE_MAX));
         let gap = if target.is_empty() { "" } else { ": " };
-        eprintln!("landfall: {who}: {target}{gap}{text}");
+        complain(format_args!("{who}: {target}{gap}{text}"));
         Ok(())
     });
 }

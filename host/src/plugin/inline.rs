@@ -135,7 +135,7 @@ impl InlineHandler {
         // Whatever came of it, nothing is written from here on.
         call.shut_outputs();
         match back {
-            Lent::Back(outcome) => outcome.map(|()| call.take_result()),
+            Lent::Back(outcome) => honest(outcome, &context.cancel).map(|()| call.take_result()),
             Lent::Abandoned => Err(self.shared.give_up(&context.cancel)),
         }
     }
@@ -171,7 +171,8 @@ impl Handler for InlineHandler {
         });
         match back {
             Lent::Back(source) => {
-                Ok(Box::new(InlineSource { shared: Arc::clone(&self.shared), source: source?, call: host_call }))
+                let source = honest(source, &call.cancel)?;
+                Ok(Box::new(InlineSource { shared: Arc::clone(&self.shared), source, call: host_call }))
             }
             Lent::Abandoned => Err(self.shared.give_up(&call.cancel)),
         }
@@ -370,7 +371,7 @@ impl OpenedSource for InlineSource {
         });
         sink.shut();
         match back {
-            Lent::Back(outcome) => outcome,
+            Lent::Back(outcome) => honest(outcome, &call.cancel),
             Lent::Abandoned => {
                 // The handler may fill the last reservation at any time.
                 std::mem::forget(into);
@@ -409,6 +410,17 @@ impl InlineSource {
             self.shared.wedged.store(true, Ordering::SeqCst);
         }
         matches!(back, Lent::Back(Ok(())))
+    }
+}
+
+/// Whether an operation was cancelled, and by what, is the host's to know: that answer would stop the whole plan.
+fn honest<T>(outcome: Result<T>, cancel: &Cancel) -> Result<T> {
+    match outcome {
+        Err(error) if error.kind() == ErrorKind::Cancelled => {
+            cancel.check()?;
+            Err(Error::new(ErrorKind::Internal, "not-cancelled", "the handler says cancelled, and nobody cancelled it"))
+        }
+        outcome => outcome,
     }
 }
 

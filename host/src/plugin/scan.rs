@@ -1,6 +1,7 @@
 //! Looks at a plugin for the first time in a process of its own, so that a plugin that crashes while it is loaded is a line
 //! in a report and not the end of the agent.
 
+use crate::complaint::complain;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -154,7 +155,7 @@ pub(crate) fn scan_main() -> ExitCode {
     match scan_here() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("landfall: scan: {error}");
+            complain(format_args!("scan: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use rustix::fs::FlockOperation;
 
+use crate::complaint::complain;
 use crate::disk;
 use crate::faults::Point;
 use crate::target::Target;
@@ -129,7 +130,7 @@ impl<'t> Stage<'t> {
         if let Form::Named(name) = &self.form {
             // What cannot be removed now is collected later: its lock goes with this process.
             if let Err(error) = disk::unlink(Point::StageUnlink, self.target.directory(), name) {
-                eprintln!("landfall: could not remove the stage {}: {error}", name.display());
+                complain(format_args!("could not remove the stage {}: {error}", name.display()));
             }
             self.form = Form::Anonymous;
         }

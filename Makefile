@@ -1,0 +1,38 @@
+# What a person does with this tree. Each target works in a fresh clone; `make help` lists them.
+#
+# CARGO_TARGET_DIR is respected. Only targets that say so install packages (as root) or need root.
+
+.PHONY: help build demo test test-full lint fuzz bench clean
+.DEFAULT_GOAL := help
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+# The property tests' number of cases for `make fuzz`; each run tries other ones.
+CASES ?= 20000
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
+
+build: ## the agent and the file plugin, as released
+	cargo build --locked --release -p landfall -p landfall-plugin-file
+
+demo: build ## place a small disk image from a record with good and bad locations; needs no root, leaves nothing
+	@bash tests/demo/demo.sh "$(TARGET_DIR)/release"
+
+test: ## all tests; installs what they need when run as root, else skips by name
+	@bash .ci/test
+
+test-full: ## the same with the full counts of repeated tests
+	@LANDFALL_FULL=1 bash .ci/test
+
+lint: ## format, clippy, documentation, dependencies, scripts
+	@bash .ci/lint
+
+fuzz: ## the property tests with many cases each (CASES=20000); not coverage-guided
+	PROPTEST_CASES=$(CASES) cargo test --locked --profile ci --workspace --lib --test properties --test inspect
+
+bench: build ## measure against cp and openssl and write docs/benchmarks.md; needs root (CASE=name,... prints only)
+	@bash tests/install.sh
+	@python3 -B tests/bench/bench.py --binary "$(TARGET_DIR)/release/landfall" $(if $(CASE),--case "$(CASE)")
+
+clean: ## remove what was built
+	cargo clean
