@@ -26,15 +26,21 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn statuses() {
-    let known: Vec<(&str, i32)> = ErrorKind::ALL.iter().map(|kind| (kind.name(), status_of(kind.name()))).collect();
-    assert_eq!(known, STATUS, "the tests know every kind, and no other");
-    let mut numbers: Vec<i32> = STATUS.iter().map(|(_, status)| *status).collect();
-    numbers.dedup();
-    assert_eq!(numbers, (10..=23).collect::<Vec<_>>());
+    assert_eq!(STATUS.len(), ErrorKind::ALL.len());
+    let mut numbers = ErrorKind::ALL.map(|kind| status_of(kind.name()));
+    numbers.sort_unstable();
+    assert_eq!(numbers.to_vec(), (10..=23).collect::<Vec<_>>(), "the tests know every kind, each with its own status");
 }
 
 /// SHA-256 of what both fault handlers serve as five bytes, "abcde".
 const ABCDE: &str = "36bbe50ed96841d10443bcb670d6554f0a34b761be67ec9c4a8ad2c0c44ca42c";
+
+/// The record of an image whose size nobody says.
+fn unsized_record(urls: &[String]) -> Value {
+    let mut record = record(urls);
+    record["size"] = Value::Null;
+    record
+}
 
 fn record(urls: &[String]) -> Value {
     json!({
@@ -79,7 +85,12 @@ fn sweep(world: &World, handler: &str) {
             let document = answer.document();
             let attempts = document["attempts"].as_array().unwrap();
             let first = ["kind", "code", "scope"].map(|key| attempts[0][key].as_str().unwrap_or_default());
-            assert_eq!(first, [kind.name(), "planted-code", meant.name()], "{answer:#?}");
+            // Nobody cancelled it: a handler that says so has a bug.
+            let (told, code, meant) = match kind {
+                ErrorKind::Cancelled => (ErrorKind::Internal, "not-cancelled", Scope::Handler),
+                kind => (kind, "planted-code", meant),
+            };
+            assert_eq!(first, [told.name(), code, meant.name()], "{answer:#?}");
             match meant {
                 Scope::Location | Scope::Handler => {
                     let (by, from) = if meant == Scope::Location { (handler, own_good) } else { (others_name, other) };
@@ -90,14 +101,14 @@ fn sweep(world: &World, handler: &str) {
                     std::fs::remove_file(sandbox.out(&name)).unwrap();
                 }
                 Scope::Image | Scope::Request | Scope::Node => {
-                    answer.failure(kind.name(), "planted-code", meant.name());
+                    answer.failure(told.name(), code, meant.name());
                     assert_eq!(attempts.len(), 1, "{answer:#?}");
                 }
             }
             sandbox.only(&[]);
             // Alone, it is the answer, whatever its scope.
             let answer = sandbox.place_value(&record(&[bad]), &name);
-            answer.failure(kind.name(), "planted-code", meant.name());
+            answer.failure(told.name(), code, meant.name());
             sandbox.only(&[]);
             cases += 1;
         }
@@ -153,41 +164,51 @@ fn last(world: &World) {
     }
 }
 
-fn broken(world: &World) {
-    let sandbox = with_faults(world);
-    let table = [
-        ("bare-error/3", ["not-found", "unspecified", "location"]),
-        ("bare-error/14", ["internal", "unspecified", "handler"]),
-        ("bare-error/99", ["internal", "unspecified", "handler"]),
-        ("size/4/abcde", ["corrupt", "size-mismatch", "location"]),
-        ("size/6/abcdef", ["corrupt", "size-mismatch", "location"]),
-        ("size/5/abcd", ["corrupt", "short-source", "location"]),
-        ("more/3/abcde", ["internal", "sink-overrun", "handler"]),
-        ("text/abcdX", ["corrupt", "digest-mismatch", "location"]),
-        ("stream/abcd", ["corrupt", "size-mismatch", "location"]),
-        ("stream/abcdef", ["corrupt", "size-mismatch", "location"]),
-        ("fd/abcd", ["corrupt", "size-mismatch", "location"]),
-        ("read-error/5/0/planted", ["unavailable", "planted", "location"]),
-        ("over-commit/abcde", ["internal", "over-commit", "handler"]),
-        ("bad-fd", ["internal", "bad-source", "handler"]),
-        ("no-read", ["internal", "bad-source", "handler"]),
-        ("no-source", ["internal", "no-source", "handler"]),
-        ("short-source", ["internal", "bad-source", "handler"]),
-        ("bad-size", ["internal", "bad-source", "handler"]),
-        ("bad-validator", ["internal", "bad-source", "handler"]),
-    ];
+/// Places from each location alone; collects what does not fail as expected. `read-error`, `huge` and `twice` have sizes of
+/// their own, which the record leaves open.
+fn expect(sandbox: &Sandbox<'_>, scheme: &str, table: &[(&str, [&str; 3])]) {
     let mut wrong = Vec::new();
     for (verb, expected) in table {
-        let answer = sandbox.place_value(&record(&[format!("fault-source://{verb}")]), "disk");
+        let urls = [format!("{scheme}://{verb}")];
+        let own_size = ["read-error", "huge", "twice"].iter().any(|own| verb.starts_with(own));
+        let answer = sandbox.place_value(&if own_size { unsized_record(&urls) } else { record(&urls) }, "disk");
         let error = &answer.document()["error"];
-        let found = ["kind", "code", "scope"].map(|key| error[key].as_str().unwrap_or("none").to_owned());
-        if found != expected.map(str::to_owned) {
-            wrong.push(format!("{verb}: {found:?}, expected {expected:?}"));
+        let found = ["kind", "code", "scope"].map(|key| error[key].as_str().unwrap_or("none"));
+        if found != *expected {
+            wrong.push(format!("{verb}: {found:?}, expected {expected:?}: {}", error["message"]));
         }
-        assert_eq!(answer.status, status_of(&found[0]), "{answer:#?}");
+        if answer.status == 0 {
+            std::fs::remove_file(sandbox.out("disk")).unwrap();
+        }
         sandbox.only(&[]);
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn broken(world: &World) {
+    let sandbox = with_faults(world);
+    let table = [
+        ("bare-error/3", ["not-found", "unexplained", "location"]),
+        ("bare-error/14", ["internal", "unexplained", "handler"]),
+        ("bare-error/99", ["internal", "bad-error", "handler"]),
+        ("size/4/abcde", ["corrupt", "size-mismatch", "location"]),
+        ("size/6/abcdef", ["corrupt", "size-mismatch", "location"]),
+        ("size/5/abcd", ["corrupt", "short-body", "location"]),
+        ("more/3/abcde", ["internal", "beyond-range", "handler"]),
+        ("text/abcdX", ["corrupt", "digest-mismatch", "location"]),
+        ("stream/abcd", ["corrupt", "short-body", "location"]),
+        ("stream/abcdef", ["corrupt", "size-mismatch", "location"]),
+        ("fd/abcd", ["corrupt", "size-mismatch", "location"]),
+        ("read-error/5/0/planted", ["unavailable", "planted", "location"]),
+        ("over-commit/abcde", ["internal", "bad-argument", "handler"]),
+        ("bad-fd", ["internal", "bad-source", "handler"]),
+        ("no-read", ["internal", "bad-source", "handler"]),
+        ("no-source", ["internal", "null-struct", "handler"]),
+        ("short-source", ["internal", "struct-too-short", "handler"]),
+        ("bad-size", ["internal", "bad-source", "handler"]),
+        ("bad-validator", ["invalid", "not-utf8", "location"]),
+    ];
+    expect(&sandbox, "fault-source", &table);
     // The same handler does well where its source does: by reads, as a stream of unknown size, from a descriptor.
     for (verb, method) in [("text", "stream"), ("stream", "stream"), ("fd", "copy")] {
         let answer = sandbox.place_value(&record(&[format!("fault-source://{verb}/abcde")]), verb);
@@ -200,34 +221,26 @@ fn broken_transfers(world: &World) {
     let sandbox = with_faults(world);
     let table = [
         ("whole/4", ["corrupt", "size-mismatch", "location"]),
-        ("whole/6", ["limit", "output-size", "location"]),
-        ("beyond/5", ["internal", "beyond-output", "handler"]),
-        ("beyond-ignored/5", ["internal", "beyond-output", "handler"]),
-        ("unfinished/5", ["internal", "unfinished-output", "handler"]),
-        ("after-finish/5", ["internal", "output-closed", "handler"]),
-        ("no-output", ["internal", "no-output", "handler"]),
-        ("reopen/5", ["internal", "output-twice", "handler"]),
-        ("huge", ["limit", "output-size", "location"]),
+        ("whole/6", ["corrupt", "size-mismatch", "location"]),
+        ("beyond/5", ["limit", "output-bounds", "handler"]),
+        ("unfinished/5", ["crashed", "output-unfinished", "handler"]),
+        ("after-finish/5", ["internal", "output-finished", "handler"]),
+        ("no-output", ["crashed", "output-unfinished", "handler"]),
+        ("reopen/5", ["internal", "output-opened-twice", "handler"]),
+        ("huge", ["limit", "disk-bytes", "location"]),
         ("nulls", ["unavailable", "nulls-refused", "location"]),
         ("twice/5", ["unavailable", "first-try", "location"]),
     ];
-    let mut wrong = Vec::new();
-    for (verb, expected) in table {
-        let answer = sandbox.place_value(&record(&[format!("fault-transfer://{verb}")]), "disk");
-        let error = &answer.document()["error"];
-        let found = ["kind", "code", "scope"].map(|key| error[key].as_str().unwrap_or("none").to_owned());
-        if found != expected.map(str::to_owned) {
-            wrong.push(format!("{verb}: {found:?}, expected {expected:?}"));
-        }
-        sandbox.only(&[]);
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    expect(&sandbox, "fault-transfer", &table);
     // A failed try leaves no byte behind in what the next one publishes.
     let urls = ["fault-transfer://twice/5", "fault-transfer://twice/5"].map(str::to_owned);
-    let answer = sandbox.place_value(&record(&urls), "disk");
+    let answer = sandbox.place_value(&unsized_record(&urls), "disk");
     let document = answer.success();
     assert_eq!((document["attempts"].as_array().unwrap().len(), &document["method"]), (2, &json!("transfer")));
     assert_eq!(std::fs::read(sandbox.out("disk")).unwrap(), b"abcde");
+    // A write beyond the end does not happen, whatever the handler makes of the refusal.
+    sandbox.place_value(&record(&["fault-transfer://beyond-ignored/5".to_owned()]), "beyond").success();
+    assert_eq!(std::fs::read(sandbox.out("beyond")).unwrap(), b"abcde");
 }
 
 fn hostile_text(world: &World) {

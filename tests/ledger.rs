@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 
 use crate::support::case::Case;
 use crate::support::disk::{assert_same_bytes, noisy_file};
+use crate::support::left_over::names;
 use crate::support::mounts::Fs;
 use crate::support::needs::Need;
 use crate::support::record::sha512;
@@ -204,12 +205,9 @@ fn damaged(world: &World) {
     fs::remove_dir(sandbox.home("state")).unwrap();
 
     sandbox.place(&record, "disk").run().success();
-    let ledger = fs::read_dir(sandbox.home("state"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.extension().is_some_and(|end| end == "db" || end == "sqlite"))
-        .expect("the ledger's file");
-    fs::write(&ledger, vec![0x5a; 8192]).unwrap();
+    for name in names(&sandbox.home("state")).iter().filter(|name| name.contains("sqlite")) {
+        fs::write(sandbox.home("state").join(name), vec![0x5a; 8192]).unwrap();
+    }
     let answer = sandbox.place(&record, "second").run();
     answer.failure("corrupt", "ledger-corrupt", "node");
     sandbox.only(&["disk"]);

@@ -14,6 +14,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 mod command_line;
 mod errors;
+mod halfway;
 mod ledger;
 mod records;
 mod remembered;
@@ -41,6 +42,7 @@ fn cases() -> Vec<Case> {
         records::cases(),
         targets::cases(),
         together::cases(),
+        halfway::cases(),
         remembered::cases(),
         ledger::cases(),
         command_line::cases(),

@@ -231,7 +231,7 @@ fn metadata(world: &World) {
     for path in [&secret, Path::new("/etc/passwd")] {
         let location = json!({ "url": format!("file://{}", path.display()), "metadata": { "store": "objects" } });
         let answer = sandbox.place_value(&record_at(path, location), "refused");
-        answer.failure("denied", "outside-stores", "location");
+        answer.failure("denied", "outside-store", "location");
     }
     sandbox.only(&["disk-0", "disk-1", "disk-2", "disk-3", "disk-4"]);
 }

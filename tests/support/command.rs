@@ -188,6 +188,11 @@ impl Running {
         Answer::new(self.shown, exit_number(status), stdout, stderr, self.json, self.terminal)
     }
 
+    /// Waits for its end and gives the exit status, or the negated signal, whatever it answered.
+    pub(crate) fn end(self) -> i32 {
+        exit_number(self.status.recv_timeout(BOUND).unwrap_or_else(|_| self.overdue("for its end")))
+    }
+
     fn overdue(&self, what: &str) -> ! {
         // The group may have ended just now.
         let _ = killpg(self.pid, Signal::SIGKILL);

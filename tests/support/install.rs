@@ -25,7 +25,8 @@ impl Install {
         let binary = Path::new(env!("CARGO_BIN_EXE_landfall"));
         let built = binary.parent().expect("a binary has a directory");
         for plugin in ["liblandfall_file", "libhello_handler"] {
-            refuse_stale(built, plugin)?;
+            let how = "`cargo build --workspace`, or `make test`";
+            refuse_stale(&built.join(format!("{plugin}.so")), &built.join(format!("{plugin}.d")), how)?;
         }
         let bin = run_dir.join("bin");
         let hello_dir = run_dir.join("hello");
@@ -43,30 +44,25 @@ impl Install {
     }
 }
 
-/// Refuses a plugin that is missing or older than a source it was built from: `cargo test` alone does not build it, and
-/// a test of yesterday's plugin says nothing. The sources are those that the compiler read, as the dependency file beside the
-/// plugin lists them.
-fn refuse_stale(built: &Path, plugin: &str) -> Result<(), String> {
-    let library = built.join(format!("{plugin}.so"));
+/// Refuses a product that is missing or older than a source it was built from, and tells `how` to build it: `cargo test`
+/// alone does not, and a test of yesterday's product says nothing. The sources are those that the compiler read, as the
+/// dependency file `listing` has them.
+pub(crate) fn refuse_stale(product: &Path, listing: &Path, how: &str) -> Result<(), String> {
     let modified = |path: &Path| -> Result<SystemTime, String> {
-        path.metadata().and_then(|meta| meta.modified()).map_err(|error| {
-            format!("{}: {error}; build the plugins first: `cargo build --workspace`, or `make test`", path.display())
-        })
+        path.metadata()
+            .and_then(|meta| meta.modified())
+            .map_err(|error| format!("{}: {error}; build it first: {how}", path.display()))
     };
-    let made = modified(&library)?;
-    let listing = built.join(format!("{plugin}.d"));
-    let text = fs::read_to_string(&listing).map_err(|error| format!("{}: {error}", listing.display()))?;
+    let made = modified(product)?;
+    let text = fs::read_to_string(listing).map_err(|error| format!("{}: {error}", listing.display()))?;
     let sources = dependencies(&text);
     if sources.is_empty() {
         return Err(format!("{} lists no sources", listing.display()));
     }
     for source in sources {
         if modified(&source)? > made {
-            return Err(format!(
-                "{} is older than {}; build the plugins first: `cargo build --workspace`, or `make test`",
-                library.display(),
-                source.display()
-            ));
+            let (product, source) = (product.display(), source.display());
+            return Err(format!("{product} is older than {source}; build it first: {how}"));
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ pub(crate) mod case;
 pub(crate) mod clock;
 pub(crate) mod command;
 pub(crate) mod disk;
+pub(crate) mod gate;
 pub(crate) mod install;
 pub(crate) mod left_over;
 pub(crate) mod mounts;

@@ -1,7 +1,6 @@
 //! One store on a temporary directory, and everything that can be wrong with a path beneath it.
 
 use std::os::unix::fs::{MetadataExt, symlink};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -111,11 +110,10 @@ fn a_device_is_not_touched() {
         Mode::RUSR | Mode::WUSR,
         rustix::fs::makedev(1, 3),
     );
-    if made.is_err() {
-        eprintln!("skipped: this user may not make devices");
-        return;
+    // Making a device takes a capability that not everybody who runs tests has.
+    if made.is_ok() {
+        assert_eq!(site.refusal("null"), denied("not-a-regular-file"));
     }
-    assert_eq!(site.refusal("null"), denied("not-a-regular-file"));
 }
 
 #[test]
@@ -146,10 +144,6 @@ fn a_mountpoint_may_be_a_symbolic_link() {
 
 #[test]
 fn another_file_system_is_not_entered() {
-    if !Path::new("/proc/version").exists() {
-        eprintln!("skipped: no /proc");
-        return;
-    }
     let mut store = StoreRef::default();
     store.root = "/".to_owned();
     store.mountpoint = "/".to_owned();

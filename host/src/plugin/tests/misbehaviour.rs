@@ -29,7 +29,7 @@ fn a_call_that_hangs_is_given_up_and_the_handler_with_it() {
 
 #[test]
 fn a_read_that_hangs_keeps_its_sink_for_ever() {
-    let faults = Faults::new(SHORT_GRACE);
+    let faults = Faults::new(Duration::from_secs(1));
     let source = faults.open("read-wedge/x").unwrap();
     let other = faults.open("text/x").unwrap();
     let sink = Arc::new(Mutex::new(Bytes::default()));
@@ -40,7 +40,7 @@ fn a_read_that_hangs_keeps_its_sink_for_ever() {
     assert_eq!(read(other.as_ref(), 0..1).unwrap_err().code(), "handler-wedged");
     let begun = Instant::now();
     drop((source, other));
-    assert!(begun.elapsed() < Duration::from_millis(90), "closing a wedged handler's source waits");
+    assert!(begun.elapsed() < Duration::from_millis(900), "closing a wedged handler's source waits");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_transfer_that_was_given_up_never_writes_again() {
     assert_eq!(error.kind(), ErrorKind::Cancelled);
     let before = counted.0.load(Ordering::SeqCst);
     thread::sleep(Duration::from_millis(1500));
-    assert_eq!((counted.0.load(Ordering::SeqCst), before), (2, 2));
+    assert_eq!(counted.0.load(Ordering::SeqCst), before);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_serial_handler_has_one_call_at_a_time() {
             let faults = &faults;
             move || faults.source.open(&slow, &request("fault-source://slow")).err().unwrap()
         });
-        thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(500));
         let waited = faults.source.open(&soon(), &request("fault-source://text/x")).err().unwrap();
         assert_eq!(waited.code(), "deadline");
         first.cancel();

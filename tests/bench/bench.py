@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""`make bench`: measures landfall against what people use today, in pairs, and writes docs/benchmarks.md.
+
+Real XFS and ext4 on loop devices, mounted where nobody else sees them. Whole processes are measured, from start to end, with
+all their children. Both sides of a pair leave their result as durable as the other; they take turns in going first. A missed
+target is written down as missed.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import cases
+import report
+from place import Place
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+INSIDE = "LANDFALL_BENCH_INSIDE"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--binary", required=True, type=Path, help="the released agent, with the file plugin beside it")
+    parser.add_argument("--case", help=f"only these, and only print: {', '.join(cases.ALL)}")
+    arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("bench: needs root, to mount file systems")
+    chosen = arguments.case.split(",") if arguments.case else list(cases.ALL)
+    unknown = [name for name in chosen if name not in cases.ALL]
+    if unknown:
+        parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(cases.ALL)}")
+    if os.environ.get(INSIDE) != "1":
+        # A mount namespace of our own: nobody sees the mounts, and they are gone when this process is, whatever ends it.
+        os.environ[INSIDE] = "1"
+        inside = ["unshare", "--mount", "--propagation", "private", sys.executable, "-B", *sys.argv]
+        os.execvp(inside[0], inside)
+    # Cleaning up is in `finally` blocks; the default action of this signal would skip them.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    machine = report.Machine(ROOT)
+    results = []
+    with Place(arguments.binary.resolve()) as place:
+        machine.backing = place.backing()
+        for name in chosen:
+            print(f"{name}: {cases.ALL[name].__doc__.splitlines()[0]}", flush=True)
+            result = cases.ALL[name](place)
+            for line in report.summary(result):
+                print(f"  {line}", flush=True)
+            results.append(result)
+    text = report.document(machine, results)
+    if arguments.case:
+        print(f"\n{text}")
+    else:
+        (ROOT / "docs" / "benchmarks.md").write_text(text)
+        print("written: docs/benchmarks.md")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"bench: {error}")

@@ -1,0 +1,145 @@
+"""Writes down what was measured, on what, and with what."""
+
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+from cases import median
+
+VERSIONS = [
+    ["rustc", "--version"],
+    ["cp", "--version"],
+    ["openssl", "version"],
+    ["mkfs.xfs", "-V"],
+    ["mkfs.ext4", "-V"],
+    ["cc", "--version"],
+    ["python3", "--version"],
+]
+
+
+def first_line(command):
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.stdout.splitlines()[0].strip()
+
+
+class Machine:
+    """What the measuring is done on, looked at before it begins."""
+
+    def __init__(self, root):
+        git = ["git", "-C", root]
+        self.commit = first_line([*git, "rev-parse", "HEAD"])
+        # What only the measuring itself writes is no change of what was measured.
+        changes = [*git, "status", "--porcelain", "--", ":/", ":(exclude)docs/benchmarks.md"]
+        if subprocess.run(changes, check=True, stdout=subprocess.PIPE).stdout:
+            self.commit += ", with changes that were not committed"
+        self.load = os.getloadavg()
+        self.date = time.strftime("%Y-%m-%d", time.gmtime())
+        self.backing = "?"
+
+    def rows(self):
+        facts = Path("/proc/cpuinfo").read_text()
+        model = next(line.split(":")[1].strip() for line in facts.splitlines() if line.startswith("model name"))
+        memory = int(Path("/proc/meminfo").read_text().split()[1]) / (1 << 20)
+        load = ", ".join(f"{value:.2f}" for value in self.load)
+        return [
+            ("commit", self.commit),
+            ("date", self.date),
+            ("processor", f"{model}, {os.cpu_count()} cores"),
+            ("memory", f"{memory:.1f} GiB"),
+            ("kernel", platform.release()),
+            ("file systems", f"XFS (`reflink=1`) and ext4, each on a loop device with direct I/O over a file on {self.backing}"),
+            ("load before (1, 5, 15 min)", load),
+            ("load after", ", ".join(f"{value:.2f}" for value in os.getloadavg())),
+            ("build", "`cargo build --locked --release -p landfall -p landfall-plugin-file`"),
+            ("versions", "; ".join(first_line(command) for command in VERSIONS)),
+        ]
+
+
+def milliseconds(seconds):
+    return f"{seconds * 1e3:.1f}"
+
+
+def mebibytes(sample):
+    return f"{sample.kibibytes / 1024:.1f}"
+
+
+def sides(result):
+    return [peer for peer, _, _ in result.pairs], [ours for _, ours, _ in result.pairs]
+
+
+def verdict(result):
+    return "met" if result.met else "**missed**"
+
+
+def summary(result):
+    """For people who watch."""
+    yield f"target: {result.target}: {verdict(result).strip('*')}"
+    if result.pairs:
+        peer, ours = sides(result)
+        yield f"peer {milliseconds(median(peer))} ms, ours {milliseconds(median(ours))} ms (medians of {len(peer)})"
+    else:
+        yield f"at most {max(sample.kibibytes for _, sample in result.singles) / 1024:.1f} MiB"
+
+
+def overview(results):
+    yield "| case | peer ms | ours ms | ratio | target | |"
+    yield "| --- | ---: | ---: | ---: | --- | --- |"
+    for result in results:
+        if result.pairs:
+            peer, ours = (median(side) for side in sides(result))
+            figures = f"{milliseconds(peer)} | {milliseconds(ours)} | {ours / peer:.2f}"
+        else:
+            most = max(sample.kibibytes for _, sample in result.singles) / 1024
+            figures = f"- | {most:.1f} MiB | -"
+        yield f"| [{result.title}](#{result.name}) | {figures} | {result.target} | {verdict(result)} |"
+
+
+def pairs_table(result):
+    yield "| pair | first | peer ms | peer CPU ms | ours ms | ours CPU ms | ours MiB | ratio |"
+    yield "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for number, (peer, ours, ours_first) in enumerate(result.pairs, 1):
+        times = [milliseconds(value) for value in (peer.wall, peer.processor, ours.wall, ours.processor)]
+        ratio = f"{ours.wall / peer.wall:.2f}"
+        yield f"| {number} | {'ours' if ours_first else 'peer'} | {' | '.join(times)} | {mebibytes(ours)} | {ratio} |"
+    peer, ours = sides(result)
+    medians = [
+        milliseconds(median(side, of)) for side, of in ((peer, "wall"), (peer, "processor"), (ours, "wall"), (ours, "processor"))
+    ]
+    memory = f"{max(sample.kibibytes for sample in ours) / 1024:.1f}"
+    ratio = statistics.median(ours.wall / peer.wall for peer, ours, _ in result.pairs)
+    yield f"| median | | {' | '.join(medians)} | {memory} (most) | {ratio:.2f} (of pairs) |"
+
+
+def singles_table(result):
+    yield "| image | ms | CPU ms | MiB |"
+    yield "| --- | ---: | ---: | ---: |"
+    for what, sample in result.singles:
+        yield f"| {what} | {milliseconds(sample.wall)} | {milliseconds(sample.processor)} | {mebibytes(sample)} |"
+
+
+def document(machine, results):
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `make bench`, and by nothing else. `make bench CASE=NAME` runs one case and only prints.",
+        "",
+        "Whole processes are measured from start to end, with all their children; CPU is user and system time. Pairs alternate in"
+        " who goes first; one pair before the first is thrown away. Targets are held against the medians of wall time.",
+        "",
+        *overview(results),
+        "",
+        "| | |",
+        "| --- | --- |",
+        *(f"| {name} | {value} |" for name, value in machine.rows()),
+    ]
+    for result in results:
+        lines += ["", f'<a name="{result.name}"></a>', f"## {result.title}", ""]
+        lines += [f"Target: {result.target}: {verdict(result)}.", ""]
+        lines += [f"- {condition}" for condition in result.conditions]
+        lines += ["", "```sh", *(shlex.join(str(word) for word in command) for command in result.commands), "```", ""]
+        lines += pairs_table(result) if result.pairs else singles_table(result)
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,323 @@
+//! The operations that the sweep takes apart: what is there before each, what it runs, and what is there after it.
+
+use std::fs;
+
+use super::site::{FOREIGN, GROWN, ONE, OTHER, SPOILT, Site, TEXT, text};
+use super::view::{Entry, View};
+use crate::support::mounts::Fs;
+
+/// What an operation does with its target, and so what running it again means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Places where nothing stands.
+    Place,
+    /// Places over what stands there.
+    Replace,
+    /// Removes a placement.
+    Remove,
+    /// Moves a placement to `sub/disk`.
+    Move,
+    /// Only opens the ledger, after a command that was killed.
+    Recover,
+    /// Fails, whatever happens.
+    Fail,
+}
+
+/// An operation.
+#[derive(Clone)]
+pub(super) struct Operation {
+    pub(super) name: &'static str,
+    pub(super) fs: Fs,
+    pub(super) kind: Kind,
+    /// What the file system lacks, as faults of every command.
+    pub(super) lacking: &'static str,
+    /// What goes wrong once, as faults of the operation alone: the sweep then adds second faults to the first.
+    pub(super) event: &'static str,
+    /// Keys of the configured store.
+    pub(super) store: &'static str,
+    /// Whether it begins without a state directory.
+    pub(super) first_use: bool,
+    /// Makes `before`.
+    pub(super) prepare: fn(&Site),
+    /// The command line.
+    pub(super) words: fn(&Site) -> Vec<String>,
+    /// How the bytes come, for a placement.
+    pub(super) method: &'static str,
+    /// The code of the error that its end is, with its event and nothing more; empty for success.
+    pub(super) ends: &'static str,
+    pub(super) before: View,
+    pub(super) after: View,
+    /// Which of both its end leaves, with its event and nothing more.
+    pub(super) leaves_after: bool,
+    /// Points whose failure is told but harms nothing.
+    pub(super) tolerates: &'static [&'static str],
+    /// Whether hidden files of the dead are there before it.
+    pub(super) dead_before: bool,
+}
+
+/// Nothing that fails here makes any command fail.
+const BEST_EFFORT: [&str; 5] = ["ledger.scan", "ledger.remember", "ledger.history", "stage.unlink", "stage.collect"];
+
+impl Operation {
+    fn new(name: &'static str, fs: Fs, kind: Kind, words: fn(&Site) -> Vec<String>) -> Self {
+        Self {
+            name,
+            fs,
+            kind,
+            lacking: "",
+            event: "",
+            store: "",
+            first_use: false,
+            prepare: |_| (),
+            words,
+            method: "",
+            ends: "",
+            before: View::new(),
+            after: View::new(),
+            leaves_after: true,
+            tolerates: &[],
+            dead_before: false,
+        }
+    }
+
+    /// Whether a failure at this point is no failure of the command.
+    pub(super) fn tolerates(&self, point: &str) -> bool {
+        BEST_EFFORT.contains(&point) || self.tolerates.contains(&point)
+    }
+
+    /// What its end leaves, with its event and nothing more.
+    pub(super) fn left(&self) -> &View {
+        if self.leaves_after { &self.after } else { &self.before }
+    }
+
+    /// The same on a file system that lacks something.
+    fn lacking(mut self, name: &'static str, faults: &'static str) -> Self {
+        (self.name, self.lacking) = (name, faults);
+        self
+    }
+
+    /// The same with a first fault, which ends it with this error.
+    fn failing(mut self, name: &'static str, event: &'static str, ends: &'static str) -> Self {
+        (self.name, self.event, self.ends, self.leaves_after) = (name, event, ends, false);
+        self
+    }
+
+    fn from(mut self, before: View, prepare: fn(&Site)) -> Self {
+        (self.before, self.prepare) = (before, prepare);
+        self
+    }
+
+    fn to(mut self, method: &'static str, after: View) -> Self {
+        (self.method, self.after) = (method, after);
+        self
+    }
+}
+
+/// Just this file.
+fn only(name: &str, entry: Entry) -> View {
+    View::from([(name.to_owned(), entry)])
+}
+
+fn disk(content: &str) -> View {
+    only("disk", Entry::placed(content))
+}
+
+fn foreign() -> View {
+    only("disk", Entry { mode: 0o604, placed: false, ..Entry::placed(FOREIGN) })
+}
+
+fn linked() -> View {
+    only("disk", Entry { mode: 0o644, linked: true, ..Entry::placed(ONE) })
+}
+
+fn put_foreign(site: &Site) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::write(site.out("disk"), &site.contents[FOREIGN]).unwrap();
+    fs::set_permissions(site.out("disk"), fs::Permissions::from_mode(0o604)).unwrap();
+}
+
+fn place_other(site: &Site) {
+    site.prepare(&site.place(&site.record_of(OTHER), &[]));
+}
+
+fn place_one(site: &Site) {
+    site.prepare(&place(site));
+}
+
+fn link_one(site: &Site) {
+    site.prepare(&link(site));
+}
+
+fn place(site: &Site) -> Vec<String> {
+    site.place(&site.record_of(ONE), &[])
+}
+
+fn replace(site: &Site) -> Vec<String> {
+    site.place(&site.record_of(ONE), &["--replace"])
+}
+
+fn link(site: &Site) -> Vec<String> {
+    site.place(&site.record_of(ONE), &["--access", "ro"])
+}
+
+fn relink(site: &Site) -> Vec<String> {
+    site.place(&site.record_of(ONE), &["--access", "ro", "--replace"])
+}
+
+fn dressed(site: &Site) -> Vec<String> {
+    let size = GROWN.to_string();
+    site.place(&site.record_of(ONE), &["--owner", "1000:1001", "--mode", "0640", "--size", &size])
+}
+
+fn stream(site: &Site) -> Vec<String> {
+    site.place(&site.record("text", &[format!("hello://{TEXT}")]), &[])
+}
+
+fn transfer(site: &Site) -> Vec<String> {
+    let path = site.ground.store.join(ONE);
+    site.place(&site.record(ONE, &[format!("transfer://{}", path.display())]), &[])
+}
+
+fn fail_over(site: &Site) -> Vec<String> {
+    site.place(&site.record(ONE, &[site.url(SPOILT), site.url(ONE)]), &[])
+}
+
+fn corrupt(site: &Site) -> Vec<String> {
+    site.place(&site.record(ONE, &[site.url(SPOILT)]), &[])
+}
+
+fn remove(site: &Site) -> Vec<String> {
+    ["remove", text(&site.out("disk"))].map(str::to_owned).into()
+}
+
+fn rename(site: &Site) -> Vec<String> {
+    ["move", text(&site.out("disk")), text(&site.out("sub/disk"))].map(str::to_owned).into()
+}
+
+fn list(_: &Site) -> Vec<String> {
+    vec!["placements".to_owned()]
+}
+
+const NO_ANONYMOUS: &str = "stage.anonymous#*=eopnotsupp";
+const NO_ANONYMOUS_NO_NOREPLACE: &str = "stage.anonymous#*=eopnotsupp,publish.rename#*=einval";
+
+/// Every operation, in the order in which they are told of.
+pub(super) fn all() -> Vec<Operation> {
+    [placements(), replacements(), failures(), removals(), recoveries()].into_iter().flatten().collect()
+}
+
+fn placements() -> Vec<Operation> {
+    use Kind::Place;
+    let reflink = || Operation::new("reflink", Fs::Xfs, Place, place).to("reflink", disk(ONE));
+    let copy = || Operation::new("copy", Fs::Ext4, Place, place).to("copy", disk(ONE));
+    let mut dressed = Operation::new("copy_with_owner_mode_and_size", Fs::Ext4, Place, dressed)
+        .to("copy", only("disk", Entry { mode: 0o640, owner: (1000, 1001), ..Entry::placed("grown") }));
+    dressed.name = "copy";
+    let first = Operation { name: "first_use", first_use: true, ..reflink() };
+    let hardlink = Operation { store: "hardlink = true", ..Operation::new("hardlink", Fs::Ext4, Place, link) };
+    let hardlink = || hardlink.clone().to("hardlink", linked());
+    let over = Operation::new("fail_over", Fs::Ext4, Place, fail_over).to("copy", disk(ONE));
+    let mut collect = copy().lacking("collect", NO_ANONYMOUS).from(View::new(), |site| {
+        site.prepare_killed(&place(site), "publish.sync-file=kill-before");
+    });
+    collect.dead_before = true;
+    vec![
+        reflink(),
+        dressed,
+        first,
+        reflink().lacking("copy_without_clones", "stage.clone#*=eopnotsupp").to("copy", disk(ONE)),
+        copy().lacking("named", NO_ANONYMOUS),
+        Operation {
+            tolerates: &["publish.unlink"],
+            ..copy().lacking("named_without_noreplace", NO_ANONYMOUS_NO_NOREPLACE)
+        },
+        hardlink(),
+        hardlink().lacking("hardlink_named", NO_ANONYMOUS),
+        Operation::new("stream", Fs::Xfs, Place, stream).to("stream", disk("text")),
+        Operation::new("transfer", Fs::Xfs, Place, transfer).to("transfer", disk(ONE)),
+        over.lacking("fail_over_named", NO_ANONYMOUS),
+        collect,
+    ]
+}
+
+fn replacements() -> Vec<Operation> {
+    use Kind::Replace;
+    let reflink = Operation::new("replace", Fs::Xfs, Replace, replace).to("reflink", disk(ONE));
+    let copy = || Operation::new("", Fs::Ext4, Replace, replace).to("copy", disk(ONE));
+    let relink = Operation { store: "hardlink = true", ..Operation::new("", Fs::Ext4, Replace, relink) };
+    let relink = || relink.clone().to("hardlink", linked());
+    vec![
+        reflink.from(disk(OTHER), place_other),
+        Operation { name: "replace_foreign", ..copy().from(foreign(), put_foreign) },
+        copy().lacking("replace_named", NO_ANONYMOUS).from(disk(OTHER), place_other),
+        Operation { name: "replace_by_hardlink", ..relink().from(foreign(), put_foreign) },
+        Operation { name: "replace_by_same_hardlink", ..relink().from(linked(), link_one) },
+    ]
+}
+
+fn failures() -> Vec<Operation> {
+    let reflink = || Operation::new("", Fs::Xfs, Kind::Place, place).to("reflink", disk(ONE));
+    let replace = || {
+        let replace = Operation::new("", Fs::Xfs, Kind::Replace, replace).to("reflink", disk(ONE));
+        replace.from(disk(OTHER), place_other)
+    };
+    let relink = Operation { store: "hardlink = true", ..Operation::new("", Fs::Ext4, Kind::Replace, relink) };
+    let mut undurable = replace().failing("replace_unsynced", "publish.sync-directory#1=eio", "eio");
+    undurable.leaves_after = true;
+    let mut unconfirmed = replace().failing("replace_unconfirmed", "ledger.confirm#1=eio", "eio");
+    unconfirmed.leaves_after = true;
+    let fail = Operation::new("corrupt", Fs::Ext4, Kind::Fail, corrupt);
+    vec![
+        reflink().failing("place_unsynced", "publish.sync-directory#1=eio", "eio"),
+        reflink().failing("place_unconfirmed", "ledger.confirm#1=eio", "eio"),
+        reflink().failing("place_unnamed", "publish.link#1=eio", "eio"),
+        replace().failing("replace_unnamed", "publish.rename#1=eio", "eio"),
+        relink.to("hardlink", linked()).from(foreign(), put_foreign).failing(
+            "replace_by_hardlink_unnamed",
+            "publish.rename#1=eio",
+            "eio",
+        ),
+        undurable,
+        unconfirmed,
+        Operation { ends: "digest-mismatch", ..fail.lacking("corrupt_named", NO_ANONYMOUS) },
+    ]
+}
+
+fn removals() -> Vec<Operation> {
+    let remove = || Operation::new("remove", Fs::Xfs, Kind::Remove, remove).from(disk(ONE), place_one);
+    let moved = only("sub/disk", Entry::placed(ONE));
+    let rename = Operation::new("move", Fs::Xfs, Kind::Move, rename).from(disk(ONE), place_one);
+    let rename = || rename.clone().to("", moved.clone());
+    vec![
+        remove(),
+        rename(),
+        remove().failing("remove_refused", "remove.unlink#1=eio", "eio"),
+        rename().failing("move_refused", "move.rename#1=eio", "eio"),
+    ]
+}
+
+fn recoveries() -> Vec<Operation> {
+    let recover = |name, left: View, prepare| {
+        Operation::new(name, Fs::Xfs, Kind::Recover, list).to("", left.clone()).from(left, prepare)
+    };
+    let moved = only("sub/disk", Entry::placed(ONE));
+    vec![
+        recover("recover_place", disk(ONE), |site| site.prepare_killed(&place(site), "publish.link=kill-after")),
+        recover("recover_spare", disk(OTHER), |site| {
+            place_other(site);
+            site.prepare_killed(&replace(site), "publish.link=kill-after");
+        }),
+        recover("recover_replace", disk(ONE), |site| {
+            place_other(site);
+            site.prepare_killed(&replace(site), "publish.rename=kill-after");
+        }),
+        recover("recover_remove", View::new(), |site| {
+            place_one(site);
+            site.prepare_killed(&remove(site), "remove.unlink=kill-after");
+        }),
+        recover("recover_move", moved, |site| {
+            place_one(site);
+            site.prepare_killed(&rename(site), "move.rename=kill-after");
+        }),
+    ]
+}
