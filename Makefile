@@ -28,7 +28,7 @@ lint: ## format, clippy, documentation, dependencies, scripts
 	@bash .ci/lint
 
 fuzz: ## the property tests with many cases each (CASES=20000); not coverage-guided
-	PROPTEST_CASES=$(CASES) cargo test --locked --profile ci --workspace --lib --test properties --test inspect
+	PROPTEST_CASES=$(CASES) cargo test --locked --profile ci --workspace --no-fail-fast --lib --test properties --test inspect
 
 bench: build ## measure against cp and openssl and write docs/benchmarks.md; needs root (CASE=name,... prints only)
 	@bash tests/install.sh

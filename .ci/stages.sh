@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by .ci/lint and .ci/test: runs named stages one after the other, all of them, whatever comes of each.
 #
 # Each stage opens and closes with a line of its own, which .ci/tally.py reads:

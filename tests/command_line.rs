@@ -1,12 +1,17 @@
 //! The command line, the configuration file, and who says what where.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
 
 use crate::support::case::Case;
 use crate::support::command::Landfall;
 use crate::support::disk::noisy_file;
 use crate::support::mounts::Fs;
+use crate::support::needs::Need;
 use crate::support::sandbox::Sandbox;
+use crate::support::schema;
 use crate::support::world::World;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -16,6 +21,11 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("command_line::configuration_errors_have_a_caret", config_errors),
         Case::new("command_line::config_commands", config_commands),
         Case::new("command_line::text_answers", text),
+        Case::new("command_line::documents_follow_their_schema", schema_of_place),
+        Case::new("command_line::answers_that_cannot_be_given", unanswered),
+        Case::new("command_line::configuration_that_others_can_write", untrusted).needs(&[Need::Root]),
+        Case::new("command_line::state_of_an_ordinary_user", ordinary_user).needs(&[Need::Root]),
+        Case::new("command_line::what_is_not_there_yet", not_yet),
     ]
 }
 
@@ -128,8 +138,7 @@ fn config_errors(world: &World) {
         fs::write(sandbox.home("landfall.toml"), text).unwrap();
         let check = sandbox.landfall("config").arg("check").run();
         let placed = sandbox.place(&record, "disk").run();
-        let error: serde_json::Value =
-            serde_json::from_str(&placed.stdout).expect("a document, though it is no answer");
+        let error = placed.document();
         assert_eq!((&error["ok"], &error["error"]["code"]), (&false.into(), &"config".into()), "{placed:#?}");
         for answer in [check, placed, sandbox.landfall("placements").run()] {
             assert_eq!(answer.status, 2, "{answer:#?}");
@@ -156,7 +165,7 @@ fn config_commands(world: &World) {
     // What is shown is a configuration, and means the same.
     fs::write(sandbox.home("landfall.toml"), &shown).unwrap();
     assert_eq!(config("show"), shown);
-    let schema: serde_json::Value = serde_json::from_str(&config("schema")).unwrap();
+    let schema: Value = serde_json::from_str(&config("schema")).unwrap();
     for key in ["node", "handlers", "plugin_dirs", "route", "selection", "state_dir", "store", "limits", "catalog"] {
         assert!(schema["properties"][key].is_object(), "{key} in the schema");
     }
@@ -180,4 +189,104 @@ fn text(world: &World) {
     assert_eq!(refused.status, 20, "{refused:#?}");
     assert!(refused.stdout.is_empty(), "{refused:#?}");
     assert!(refused.stderr.contains("exists"), "{refused:#?}");
+}
+
+/// Every answer of `place --json` in these tests is held against the schema by the runner; here is what that is worth.
+fn schema_of_place(world: &World) {
+    let sandbox = Sandbox::on(world, Fs::Temp);
+    let file = sandbox.store("disk.raw");
+    noisy_file(&file, 4000, 1);
+    let placed = sandbox.place(sandbox.record_of_file(&file), "disk").run();
+    let document = placed.success();
+    assert_eq!(document["schema"], "landfall.place/0");
+    assert_eq!(schema::faults_of_place(document), Vec::<String>::new());
+    let changes: [fn(&mut Value); 6] = [
+        |document| document["ok"] = json!("yes"),
+        |document| document["surplus"] = json!(1),
+        |document| document["targets"][0]["bytes"] = json!(-1.5),
+        |document| document["attempts"][0]["handlers"] = json!("file"),
+        |document| document["error"] = json!({ "kind": "odd", "code": "x", "scope": "node", "message": "x" }),
+        |document| drop(document.as_object_mut().unwrap().remove("attempts")),
+    ];
+    for change in changes {
+        let mut wrong = document.clone();
+        change(&mut wrong);
+        assert_ne!(schema::faults_of_place(&wrong), Vec::<String>::new(), "{wrong:#}");
+    }
+    // The others say what they are, too.
+    let named = [
+        ("placements", "landfall.placements/0"),
+        ("history", "landfall.history/0"),
+        ("handlers", "landfall.handlers/0"),
+    ];
+    for (command, name) in named {
+        let answer = sandbox.landfall(command).json().run();
+        assert_eq!(answer.success()["schema"], name);
+    }
+    let plan = sandbox.plan(sandbox.record_of_file(&file), "other").run();
+    assert_eq!(plan.success()["schema"], "landfall.plan/0");
+}
+
+fn unanswered(world: &World) {
+    let sandbox = Sandbox::on(world, Fs::Temp);
+    let file = sandbox.store("disk.raw");
+    noisy_file(&file, 4000, 1);
+    let record = sandbox.record_of_file(&file);
+    let full = ["sh", "-c", "exec \"$@\" > /dev/full", "sh"];
+    // The disk is there and the ledger knows it, but the caller was not told.
+    let line = |name: &str| sandbox.landfall("place").arg(&record).arg("--to").arg(sandbox.out(name)).under(&full);
+    for (name, line) in [("text", line("text")), ("json", line("json").arg("--json"))] {
+        let answer = line.run();
+        assert_eq!(answer.status, 18, "{answer:#?}");
+        assert!(answer.stderr.contains("was placed"), "{answer:#?}");
+        assert!(sandbox.placements().contains(&sandbox.out(name)));
+    }
+    for command in ["placements", "history", "handlers"] {
+        let answer = sandbox.landfall(command).under(&full).run();
+        assert_eq!(answer.status, 17, "{answer:#?}");
+    }
+}
+
+fn untrusted(world: &World) {
+    let sandbox = Sandbox::on(world, Fs::Temp);
+    let config = sandbox.home("landfall.toml");
+    let mode = |mode| fs::set_permissions(&config, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o646);
+    let answer = sandbox.landfall("placements").run();
+    assert_eq!(answer.status, 2, "{answer:#?}");
+    assert!(answer.stderr.contains("landfall.toml"), "{answer:#?}");
+    mode(0o644);
+    std::os::unix::fs::chown(&config, Some(1000), None).unwrap();
+    assert_eq!(sandbox.landfall("placements").run().status, 2);
+    std::os::unix::fs::chown(&config, Some(0), None).unwrap();
+    sandbox.landfall("placements").run().success();
+}
+
+fn ordinary_user(world: &World) {
+    let sandbox = Sandbox::on(world, Fs::Temp);
+    sandbox.give_to_nobody();
+    fs::write(sandbox.home("landfall.toml"), "").unwrap();
+    let file = sandbox.home("disk.raw");
+    noisy_file(&file, 4000, 1);
+    let record = sandbox.record_of_file(&file);
+    let placed = sandbox.place(&record, "disk").env("XDG_STATE_HOME", sandbox.home("xdg")).unprivileged().run();
+    placed.success();
+    assert!(sandbox.home("xdg/landfall").is_dir());
+    let state = sandbox.home("xdg/landfall").metadata().unwrap().permissions().mode();
+    assert_eq!(state & 0o077, 0, "nobody else looks into it");
+    let placed = sandbox.place(&record, "other").env("HOME", sandbox.home("")).unprivileged().run();
+    placed.success();
+    assert!(sandbox.home(".local/state/landfall").is_dir());
+}
+
+fn not_yet(world: &World) {
+    let sandbox = Sandbox::on(world, Fs::Temp);
+    let file = sandbox.store("disk.raw");
+    noisy_file(&file, 4000, 1);
+    let record = sandbox.record_of_file(&file);
+    let several = sandbox.landfall("place").arg(record).arg("--to-dir").arg(sandbox.out("disks")).json().run();
+    several.failure("unsupported", "several-disks", "request");
+    let id = sandbox.place("8bcd4b5a-6c5b-4c5f-9f3e-0e0d6c1a7a01", "disk").run();
+    id.failure("not-found", "no-catalog", "request");
+    sandbox.only(&[]);
 }

@@ -30,6 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("halfway::handlers_that_do_not_stop", wedged).needs(&cc),
         Case::new("halfway::killed", killed).needs(&cc),
         Case::new("halfway::the_disk_fills_up", fills_up).needs(&[Need::Mount]).needs(&cc),
+        Case::new("halfway::the_disk_fills_up_under_a_copy", a_copy_fills_up).needs(&[Need::Mount]),
         Case::new("halfway::a_file_size_limit", file_size_limit).needs(&cc),
         Case::new("halfway::the_directory_goes", directory_goes).needs(&cc),
     ];
@@ -67,9 +68,8 @@ fn signals(world: &World) {
 }
 
 /// A placement of a file by copy, stopped (not ended) while bytes are moved; `None` when it was too fast.
-fn stopped_copy<'w>(sandbox: &Sandbox<'w>, record: &Path, options: &[&str]) -> Option<Running> {
-    let line = sandbox.place(record, "disk").args(["--progress", "json"]).args(options);
-    let running = line.spawn();
+fn stopped_copy(sandbox: &Sandbox<'_>, record: &Path, target: &str, options: &[&str]) -> Option<Running> {
+    let running = sandbox.place(record, target).args(["--progress", "json"]).args(options).spawn();
     running.line(|line| line.contains("\"bytes\""))?;
     running.signal(Signal::SIGSTOP);
     let stat = format!("/proc/{}/stat", running.pid());
@@ -78,21 +78,21 @@ fn stopped_copy<'w>(sandbox: &Sandbox<'w>, record: &Path, options: &[&str]) -> O
         text.rsplit(") ").next().and_then(|rest| rest.chars().next()).unwrap_or('X')
     };
     running.until("until it has stopped or ended", || ['T', 'Z', 'X'].contains(&state()));
-    if state() == 'T' && !sandbox.out("disk").exists() {
+    if state() == 'T' && !sandbox.out(target).exists() {
         return Some(running);
     }
     if state() == 'T' {
         running.signal(Signal::SIGCONT);
     }
     running.finish().success();
-    fs::remove_file(sandbox.out("disk")).unwrap();
+    fs::remove_file(sandbox.out(target)).unwrap();
     None
 }
 
 /// Does something to a copy that is halfway through, and gives the answer. Tries again when the copy was too fast.
-fn in_a_copy(sandbox: &Sandbox<'_>, record: &Path, options: &[&str], deed: impl Fn(&Running)) -> Answer {
+fn in_a_copy(sandbox: &Sandbox<'_>, record: &Path, target: &str, options: &[&str], deed: impl Fn(&Running)) -> Answer {
     for _ in 0..20 {
-        if let Some(running) = stopped_copy(sandbox, record, options) {
+        if let Some(running) = stopped_copy(sandbox, record, target, options) {
             deed(&running);
             running.signal(Signal::SIGCONT);
             return running.finish();
@@ -107,7 +107,7 @@ fn signals_in_a_copy(world: &World) {
     noisy_file(&source, 128 << 20, 1);
     let record = sandbox.record_of_file(&source);
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let answer = in_a_copy(&sandbox, &record, &[], |running| running.signal(signal));
+        let answer = in_a_copy(&sandbox, &record, "disk", &[], |running| running.signal(signal));
         answer.failure("cancelled", "cancelled", "request");
         nothing(&sandbox);
     }
@@ -131,26 +131,31 @@ fn source_changes(world: &World, fs: Fs) {
 
     for (record, options) in [(&hashed, &[][..]), (&unhashed, &["--allow-unhashed"][..])] {
         // Cut off.
-        let answer = in_a_copy(&sandbox, record, options, |_| write().set_len(size / 2).unwrap());
+        let answer = in_a_copy(&sandbox, record, "disk", options, |_| write().set_len(size / 2).unwrap());
         answer.failure("corrupt", "source-changed", "location");
         nothing(&sandbox);
         restore();
         // Changed where it is not read yet: half of one version and half of another is no image.
-        let answer = in_a_copy(&sandbox, record, options, |_| {
+        let answer = in_a_copy(&sandbox, record, "disk", options, |_| {
             write().write_all_at(&noise(4096, 9), size - 8192).unwrap();
         });
         let code = if record == &hashed { "digest-mismatch" } else { "source-changed" };
         answer.failure("corrupt", code, "location");
         nothing(&sandbox);
         restore();
-        // Renamed away and replaced: what was opened is what is placed.
-        let answer = in_a_copy(&sandbox, record, options, |_| {
+        // Renamed away and replaced: what was opened is what is placed, where a digest proves it.
+        let answer = in_a_copy(&sandbox, record, "disk", options, |_| {
             fs::rename(&source, sandbox.store("aside.raw")).unwrap();
             noisy_file(&source, 128 << 20, 2);
         });
-        answer.success();
-        assert_eq!(sha512(&sandbox.out("disk")), hash);
-        sandbox.landfall("remove").arg(sandbox.out("disk")).json().run().success();
+        if record == &hashed {
+            answer.success();
+            assert_eq!(sha512(&sandbox.out("disk")), hash);
+            sandbox.landfall("remove").arg(sandbox.out("disk")).json().run().success();
+        } else {
+            answer.failure("corrupt", "source-changed", "location");
+        }
+        nothing(&sandbox);
         fs::rename(sandbox.store("aside.raw"), &source).unwrap();
     }
 }
@@ -237,6 +242,21 @@ fn fills_up(world: &World) {
     let running = gate.hold(sandbox.place(gate.record(), "small/disk"));
     gate.open();
     running.finish().success();
+}
+
+fn a_copy_fills_up(world: &World) {
+    let sandbox = Sandbox::on(world, Fs::Temp);
+    let dir = sandbox.out("small");
+    fs::create_dir(&dir).unwrap();
+    let _mount = OwnMount::tmpfs(&dir, 160 * MIB);
+    let source = sandbox.store("disk.raw");
+    noisy_file(&source, 128 << 20, 1);
+    let record = sandbox.record_of_file(&source);
+    // Room for all of it when it began, and less when somebody else had taken some.
+    let answer = in_a_copy(&sandbox, &record, "small/disk", &[], |_| noisy_file(&dir.join("other"), 33 << 20, 2));
+    answer.failure("no-space", "enospc", "node");
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+    assert!(sandbox.placements().is_empty());
 }
 
 fn file_size_limit(world: &World) {

@@ -4,9 +4,10 @@
 //! meet is skipped by name, with the reason; in continuous integration as root a skip must be explained in may-skip.txt.
 //! `LANDFALL_FULL=1` selects the full counts of repeated tests.
 
-// A failed unwrap is a failed test.
-#![allow(clippy::unwrap_used)]
+// A failed unwrap is a failed test, and what is printed is the report.
+#![allow(clippy::unwrap_used, clippy::disallowed_macros)]
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,11 +15,15 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 mod command_line;
 mod errors;
+mod faults;
 mod halfway;
 mod ledger;
+mod plugins;
+mod progress;
 mod records;
 mod remembered;
 mod routing;
+mod secrets;
 mod selection;
 mod stores;
 mod support;
@@ -45,7 +50,11 @@ fn cases() -> Vec<Case> {
         halfway::cases(),
         remembered::cases(),
         ledger::cases(),
+        plugins::cases(),
+        progress::cases(),
+        secrets::cases(),
         command_line::cases(),
+        faults::cases(),
     ]
     .into_iter()
     .flatten()
@@ -60,16 +69,20 @@ fn main() -> ExitCode {
         return libtest_mimic::run(&args, trials).exit_code();
     }
 
+    let allowed = report::may_skip(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/may-skip.txt"));
+    let names: Vec<String> = cases().into_iter().map(|case| case.name).collect();
+    if let Some(unknown) = allowed.keys().find(|name| !names.contains(name)) {
+        eprintln!("error: tests/may-skip.txt names {unknown}, which is no test");
+        return ExitCode::FAILURE;
+    }
+
     let world = World::prepare();
     let strict = std::env::var("CI").is_ok_and(|value| value == "true") && nix::unistd::geteuid().is_root();
-    let allowed = report::may_skip(&world.install.source.join("tests/may-skip.txt"));
     let mut skipped = Skips::new();
-    let mut names = Vec::new();
     let mut trials = Vec::new();
     // The tests share the world with this function, which takes it back to unmount everything.
     let shared = Arc::new(world);
     for case in cases() {
-        names.push(case.name.clone());
         let unmet = case.needs.iter().find_map(|need| need.check(&shared.mounts).err());
         let trial = trial(case, unmet.clone(), Arc::clone(&shared));
         if let Some(reason) = unmet
@@ -80,12 +93,9 @@ fn main() -> ExitCode {
         }
         trials.push(trial);
     }
-    if let Some(unknown) = allowed.keys().find(|name| !names.contains(name)) {
-        eprintln!("error: tests/may-skip.txt names {unknown}, which is no test");
-        return ExitCode::FAILURE;
-    }
 
     let conclusion = libtest_mimic::run(&args, trials);
+    faults::tell();
     let world = Arc::into_inner(shared).expect("every test has ended");
     world.mounts.finish();
     match report::close(conclusion.num_passed, conclusion.num_failed, &skipped, strict, &allowed) {
@@ -101,7 +111,7 @@ fn trial(case: Case, unmet: Option<String>, world: Arc<World>) -> Trial {
         if let Some(reason) = unmet {
             return Err(Failed::from(reason));
         }
-        world.take_turn(case.alone, || (case.run)(&world));
+        (case.run)(&world);
         Ok(())
     })
     .with_ignored_flag(skip)

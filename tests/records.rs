@@ -163,6 +163,10 @@ fn malformed(world: &World) {
     let path = sandbox.home("no-such.json");
     sandbox.place(&path, "disk").run().failure("not-found", "enoent", "request");
     sandbox.place(sandbox.store_dir(), "disk").run().failure("io", "os-error", "request");
+    // Nobody writes to it: that must not be waited for.
+    let fifo = sandbox.home("fifo.json");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    sandbox.place(&fifo, "disk").run().failure("invalid", "record", "request");
     for locations in [json!([]), Value::Null] {
         let mut record = good.clone();
         record["locations"] = locations;
@@ -206,7 +210,7 @@ fn too_large(world: &World) {
     noisy_file(&file, 4000, 1);
     let mut record = record_of(&file);
     sandbox.configure("", "[limits]\nrecord_bytes = \"64KiB\"\nlocations = 5\ndisk_bytes = 3999\n");
-    sandbox.place_value(&record, "disk").failure("limit", "disk-bytes", "image");
+    sandbox.place_value(&record, "disk").failure("limit", "disk-bytes", "location");
     record["size"] = Value::Null;
     sandbox.place_value(&record, "disk").failure("limit", "disk-bytes", "location");
     sandbox.configure("", "[limits]\nrecord_bytes = \"64KiB\"\nlocations = 5\n");

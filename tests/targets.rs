@@ -119,12 +119,12 @@ fn no_right(world: &World) {
     let (sandbox, _, record) = with_image(world, Fs::Temp);
     sandbox.give_to_nobody();
     fs::create_dir(sandbox.out("closed")).unwrap();
-    sandbox.place(&record, "open").as_nobody().run().success();
-    sandbox.place(&record, "closed/disk").as_nobody().run().failure("denied", "eacces", "request");
+    sandbox.place(&record, "open").unprivileged().run().success();
+    sandbox.place(&record, "closed/disk").unprivileged().run().failure("denied", "eacces", "request");
     fs::set_permissions(sandbox.out("closed"), PermissionsExt::from_mode(0o700)).unwrap();
-    sandbox.place(&record, "closed/disk").as_nobody().run().failure("denied", "eacces", "request");
+    sandbox.place(&record, "closed/disk").unprivileged().run().failure("denied", "eacces", "request");
     assert_only(&sandbox.out("closed"), &[]);
-    let given = sandbox.place(&record, "given").args(["--owner", "0:0"]).as_nobody().run();
+    let given = sandbox.place(&record, "given").args(["--owner", "0:0"]).unprivileged().run();
     given.failure("denied", "eperm", "request");
     sandbox.only(&["closed", "open"]);
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use crate::support::answer::status_of;
 use crate::support::case::Case;
+use crate::support::command::Running;
 use crate::support::disk::{assert_same_bytes, noisy_file};
+use crate::support::left_over::names;
 use crate::support::mounts::Fs;
 use crate::support::record::sha512;
 use crate::support::sandbox::Sandbox;
@@ -19,6 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
         cases.push(Case::new(name("replacing_one_target"), move |world| replacing(world, fs)).on(fs));
     }
     cases.push(Case::new("together::eight_targets", eight_targets));
+    cases.push(Case::new("together::one_removal_and_one_move", one_change));
     cases.push(Case::new("together::first_use_of_a_ledger", first_use));
     cases
 }
@@ -92,6 +95,42 @@ fn eight_targets(world: &World) {
         }
         sandbox.only(&[]);
         assert!(sandbox.placements().is_empty());
+    }
+}
+
+/// Two removals of one placement, two moves of one, and two to one place: one of both is done, and the ledger knows which.
+fn one_change(world: &World) {
+    let sandbox = Sandbox::on(world, Fs::Temp);
+    let images = two_images(&sandbox);
+    let out = |name: &str| sandbox.out(name);
+    let change = |words: [&str; 3]| {
+        let paths = words[1..].iter().filter(|name| !name.is_empty()).map(|name| out(name));
+        sandbox.landfall(words[0]).args(paths).json().spawn()
+    };
+    let table = [
+        [["remove", "a", ""], ["remove", "a", ""]],
+        [["move", "a", "c"], ["move", "a", "d"]],
+        [["move", "a", "c"], ["move", "b", "c"]],
+        [["move", "a", "c"], ["remove", "a", ""]],
+    ];
+    for _ in 0..world.rounds(3, 60) {
+        for pair in table {
+            sandbox.place(&images[0].1, "a").run().success();
+            sandbox.place(&images[1].1, "b").run().success();
+            let answers = pair.map(change).map(Running::finish);
+            let done = answers.iter().filter(|answer| answer.status == 0).count();
+            assert_eq!(done, 1, "{answers:#?}");
+            let refused = answers.iter().find(|answer| answer.status != 0).unwrap();
+            let kind = refused.document()["error"]["kind"].as_str().unwrap();
+            assert!(["not-found", "unavailable", "exists"].contains(&kind), "{refused:#?}");
+            let mut there: Vec<PathBuf> = names(sandbox.out_dir()).iter().map(|name| out(name)).collect();
+            there.sort();
+            assert_eq!(sandbox.placements(), there, "{answers:#?}");
+            for path in there {
+                sandbox.landfall("remove").arg(path).json().run().success();
+            }
+            sandbox.only(&[]);
+        }
     }
 }
 

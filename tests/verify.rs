@@ -87,6 +87,10 @@ fn wrong_digests(world: &World) {
         (json!({ "os_hash_algo": null }), ["invalid", "digest-value", "image"]),
         (json!({ "os_hash_algo": "sha256" }), ["invalid", "digest-value", "image"]),
         (json!({ "os_hash_algo": "crc32" }), ["unsupported", "digest-algorithm", "image"]),
+        (
+            json!({ "os_hash_algo": "sha1", "os_hash_value": "0".repeat(40) }),
+            ["unsupported", "digest-algorithm", "image"],
+        ),
         (json!({ "os_hash_algo": "" }), ["unsupported", "digest-algorithm", "image"]),
         (json!({ "os_hash_value": null }), ["unhashed", "unhashed", "request"]),
     ];
@@ -153,7 +157,12 @@ fn md5(world: &World) {
     let mut both = record_of(&source);
     both["checksum"] = json!("0".repeat(32));
     sandbox.place_value(&both, "both").success();
-    sandbox.only(&["both", "checksum", "hash"]);
+    both["locations"][0]["checksum"] = json!("0".repeat(32));
+    assert_eq!(sandbox.place_value(&both, "both-there").success()["verified"], "computed");
+    both["locations"][0]["checksum"] = json!(value);
+    both["os_hash_value"] = json!("0".repeat(128));
+    sandbox.place_value(&both, "weaker").failure("corrupt", "digest-mismatch", "location");
+    sandbox.only(&["both", "both-there", "checksum", "hash"]);
 }
 
 fn unhashed(world: &World) {

@@ -8,10 +8,9 @@ use serde_json::Value;
 
 use crate::support::case::Case;
 use crate::support::disk::{
-    GRAIN, allocated, assert_coarse_holes, assert_same_bytes, data_pieces, extents, noise, noisy_file, overwrite,
-    sparse_file,
+    allocated, assert_coarse_holes, assert_same_bytes, data_pieces, extents, noise, noisy_file, overwrite, sparse_file,
 };
-use crate::support::mounts::Fs;
+use crate::support::mounts::{Fs, OwnMount};
 use crate::support::needs::Need;
 use crate::support::record::{record_of, sha512};
 use crate::support::sandbox::Sandbox;
@@ -42,6 +41,9 @@ pub(crate) fn cases() -> Vec<Case> {
         let name = format!("zero_copy::copy_{}_to_{}", from.name(), to.name());
         cases.push(Case::new(name, move |world| sparse_copy(world, from, to)).on(from).on(to));
     }
+    cases.push(
+        Case::new("zero_copy::read_only_store_on_xfs", read_only_store).on(Fs::Xfs).needs(&[Need::Program("filefrag")]),
+    );
     cases.push(Case::new("zero_copy::hard_link_only_where_allowed", hard_link).on(Fs::Ext4).needs(&[Need::Root]));
     cases.push(Case::new("zero_copy::failed_hard_link_leaves_nothing", failed_hard_link).on(Fs::Ext4));
     for fs in [Fs::Xfs, Fs::Ext4] {
@@ -93,6 +95,20 @@ fn reflink(world: &World, fs: Fs) {
     sandbox.only(&["one", "two"]);
 }
 
+/// A store that this node cannot write to is cloned from all the same, where the kernel clones between mounts.
+fn read_only_store(world: &World) {
+    let sandbox = Sandbox::on(world, Fs::Xfs);
+    let source = sandbox.store("disk.raw");
+    noisy_file(&source, 2 << 20, 1);
+    let record = sandbox.record_of_file(&source);
+    let _mount = OwnMount::read_only(sandbox.store_dir());
+    let answer = sandbox.place(&record, "disk").run();
+    assert_eq!(answer.success()["method"], "reflink", "{answer:#?}");
+    assert_same_bytes(&source, &sandbox.out("disk"));
+    let (all, shared) = extents(&sandbox.out("disk"));
+    assert!(all > 0 && shared == all, "{shared} of {all} extents are shared");
+}
+
 fn sparse_copy(world: &World, from: Fs, to: Fs) {
     let sandbox = Sandbox::across(world, from, to);
     let source = sandbox.store("sparse.raw");
@@ -119,7 +135,6 @@ fn sparse_copy(world: &World, from: Fs, to: Fs) {
     // Data is 4 MiB and a few grains; the rest of 64 MiB takes no room.
     assert!(allocated(&disk) <= 5 * MIB, "{} bytes allocated", allocated(&disk));
     assert_eq!(disk.metadata().unwrap().mode() & 0o7777, 0o600);
-    assert!(GRAIN < MIB);
     sandbox.only(&["disk"]);
 }
 
@@ -205,10 +220,12 @@ fn attributes(world: &World, fs: Fs) {
     let meta = sandbox.out("default").metadata().unwrap();
     assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o7777), (0, 0, 0o600));
 
+    let answer = sandbox.place(&record, "in-units").args(["--size", "1MiB"]).run();
+    assert_eq!(target(answer.success())["bytes"], 1 << 20);
     sandbox.place(&record, "same").args(["--size", "100000"]).run().success();
     let answer = sandbox.place(&record, "shrunk").args(["--size", "99999"]).run();
     answer.failure("invalid", "size-too-small", "request");
-    sandbox.only(&["default", "given", "same"]);
+    sandbox.only(&["default", "given", "in-units", "same"]);
 }
 
 fn bare_bytes(world: &World, fs: Fs) {

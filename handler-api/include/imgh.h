@@ -15,6 +15,8 @@
  * Life times
  *  - imgh_plugin, imgh_handler and their strings: as long as the process. A plugin is never unloaded.
  *  - Strings passed to a function: until it returns. They are UTF-8 and not NUL-terminated.
+ *  - JSON has white space, members and escapes in any order and form that JSON allows; characters beyond ASCII come as
+ *    raw UTF-8 or as \u escapes. Use a parser, and ignore members that you do not know.
  *  - An imgh_call, and the outputs opened on it: until the function that it was passed to returns. A call passed to
  *    open or filter lives on until the close of the source that came of it returned; so does the input of filter.
  *  - An imgh_source: until its close returned. The host closes every source, and before it destroys the instance.
@@ -23,12 +25,18 @@
  * Errors
  *  - A function that can fail takes imgh_error *err last and returns 0, or the IMGH_ERR_* kind that it put there.
  *    err may be NULL. Text in it is UTF-8, NUL-terminated and never holds a secret.
+ *  - A plugin that returns one of the two kinds that are the host's own gets IMGH_ERR_INTERNAL, "bad-error", as for a
+ *    number that is no kind.
  *
  * Threads
  *  - [scan]  any thread, fast, no side effects: it runs while plugins are being looked at.
- *  - [setup] one thread at a time for an instance.
+ *  - [setup] a thread that the host lends, one at a time for an instance. Before the agent makes an instance of its own,
+ *            one of the configuration {} is made and destroyed in a process that only looks at the plugin.
  *  - [work]  a thread that the host lends for this one call. It may block, and ends soon once the call is cancelled.
  *            At once with other [work] calls where the handler is IMGH_PARALLEL.
+ *            A lent thread has a stack of 2 MiB and is a new one each time: thread-local data does not last. SIGINT,
+ *            SIGTERM, SIGHUP, SIGIO and SIGXFSZ are blocked on it, other signals are not. SIGPIPE is ignored in the
+ *            whole process: writing to a closed pipe or socket gives EPIPE.
  *  - [any]   any thread, also one of the plugin's own, while the object lives.
  *
  * Conduct
@@ -76,8 +84,8 @@ enum {
   IMGH_ERR_LIMIT = 7,        /* a configured bound was met */
   IMGH_ERR_NO_SPACE = 8,     /* a file system or a quota is full */
   IMGH_ERR_IO = 9,           /* a system call failed; see os_errno */
-  IMGH_ERR_EXISTS = 10,      /* the target exists and was not to be replaced */
-  IMGH_ERR_UNHASHED = 11,    /* there is no digest to verify against */
+  IMGH_ERR_EXISTS = 10,      /* the host's own: the target exists and was not to be replaced */
+  IMGH_ERR_UNHASHED = 11,    /* the host's own: there is no digest to verify against */
   IMGH_ERR_CANCELLED = 12,   /* stopped because is_cancelled said so */
   IMGH_ERR_CRASHED = 13,     /* a panic or exception was caught at the boundary */
   IMGH_ERR_INTERNAL = 14     /* a bug */
@@ -117,7 +125,10 @@ typedef struct imgh_sink {
   imgh_status (*commit)(void *ctx, size_t filled, imgh_error *err);
 } imgh_sink;
 
-enum { IMGH_SOURCE_RANGED = 1 }; /* any range can be read, and several at once; else only the whole, from 0 */
+enum {
+  IMGH_SOURCE_RANGED = 1, /* any range can be read, and several at once; else only the whole, from 0 */
+  IMGH_SOURCE_FD = 2      /* `fd` is there */
+};
 
 /* An opened location. The plugin's. What is data here does not change while the source is open. */
 typedef struct imgh_source {
@@ -125,7 +136,9 @@ typedef struct imgh_source {
   void *ctx;
   int64_t size;      /* stored bytes, or -1 when the store does not say */
   uint32_t flags;    /* IMGH_SOURCE_* */
-  int32_t fd;        /* readable, with the same bytes at the same offsets, or -1; the host duplicates it at once */
+  /* Looked at only where IMGH_SOURCE_FD is set: a readable descriptor of a regular file of exactly `size` bytes, the
+   * source's at the same offsets. The host duplicates it at once. Never one of the three standard descriptors. */
+  int32_t fd;
   imgh_str validator; /* tells this version of the bytes from another (an ETag), or empty */
   /* [work] Stream `len` bytes from `offset` into the sink, in order. The range may reach beyond the end, up to
    * UINT64_MAX where the size is not known; fewer bytes, with 0 returned, mean that the source ends there. `call` is
@@ -159,9 +172,11 @@ typedef struct imgh_output {
   imgh_status (*zero)(void *ctx, uint64_t offset, uint64_t len, imgh_error *err);
   /* [any] Bring len bytes at fd_offset of fd to offset, cloned where that is possible. fd stays the plugin's. */
   imgh_status (*adopt_fd)(void *ctx, int32_t fd, uint64_t fd_offset, uint64_t offset, uint64_t len, imgh_error *err);
-  /* [any] Change the size that open_output was told. */
+  /* [any] Change the size that open_output was told. What lay beyond a smaller size is gone: growing again gives zeros.
+   * Never more than the stored size that the record gives, if it gives one. */
   imgh_status (*set_size)(void *ctx, uint64_t size, imgh_error *err);
-  /* [any] The output is complete; nothing may be written after this. */
+  /* [any] The output is complete; nothing may be written after this. An output that was never finished is a failure of
+   * the operation, whatever it returned. */
   imgh_status (*finish)(void *ctx, imgh_error *err);
 } imgh_output;
 
@@ -182,11 +197,12 @@ typedef struct imgh_host {
   uint32_t (*is_cancelled)(imgh_call *call);
   /* [any] Readable once the operation must stop, or -1. The host's: poll it, never read or close it. */
   int32_t (*cancel_fd)(imgh_call *call);
-  /* [any] A secret that the request names. *len is its length; it is copied to buf when cap is enough, otherwise
-   * nothing is copied and 0 is returned all the same. */
+  /* [any] A secret that the request names: in this version location.url, the location's whole URL, where the request
+   * shows it redacted. *len is its length; it is copied to buf when cap is enough, otherwise nothing is copied and 0
+   * is returned all the same. */
   imgh_status (*secret)(imgh_call *call, imgh_str name, void *buf, size_t cap, size_t *len, imgh_error *err);
-  /* [work] Output `number` (0, 1, ...) of `size` bytes, once each. meta is JSON (output-meta) or empty. transfer and
-   * unpack only. */
+  /* [work] Output `number` of `size` bytes, once each; in this version there is exactly one, number 0. meta is JSON
+   * (output-meta) or empty. transfer and unpack only. */
   imgh_status (*open_output)(imgh_call *call, uint32_t number, uint64_t size, imgh_str meta, const imgh_output **out,
                              imgh_error *err);
   /* [work] The operation's answer, JSON. The last one before the function returns 0 counts. */
@@ -197,7 +213,8 @@ typedef struct imgh_host {
 
 enum { IMGH_SERIAL = 0, IMGH_PARALLEL = 1 }; /* thread models: how many [work] calls at once */
 
-/* A handler. The plugin's, static. Functions that do not belong to the kinds in `info` may be NULL. */
+/* A handler. The plugin's, static. create, destroy and the function of each kind in `info` must be there; every other
+ * function may be NULL. */
 typedef struct imgh_handler {
   size_t struct_size;
   uint32_t thread_model; /* IMGH_SERIAL or IMGH_PARALLEL */
@@ -207,7 +224,8 @@ typedef struct imgh_handler {
   imgh_status (*create)(const imgh_host *host, imgh_str config, imgh_instance **out, imgh_error *err);
   /* [setup] The last function called on an instance. NULL is tolerated. */
   void (*destroy)(imgh_instance *self);
-  /* [work] Will it try this request (JSON, request)? result(): JSON (probe). No I/O. */
+  /* [work] Will it try this request (JSON, request)? result(): JSON (probe). No I/O. NULL: it tries every location of
+   * its schemes. */
   imgh_status (*probe)(imgh_instance *self, imgh_call *call, imgh_str request, imgh_error *err);
   /* [work] kind transfer: write the outputs. */
   imgh_status (*transfer)(imgh_instance *self, imgh_call *call, imgh_str request, imgh_error *err);
@@ -258,9 +276,9 @@ typedef struct imgh_plugin {
 /* [scan] The one exported symbol. */
 IMGH_EXPORT const imgh_plugin *imgh_plugin_v0(void);
 
-/* For authors in C and C++. */
+/* For authors in C (C99 or later) and C++ (C++11 or later). */
 
-/* An imgh_str of a string literal, as an initializer. */
+/* An imgh_str of a string literal. An initializer and nothing else; elsewhere use imgh_text. */
 #define IMGH_LITERAL(text) { (text), sizeof(text) - 1 }
 
 /* Whether the other side's struct has this function. */
@@ -275,15 +293,34 @@ static inline imgh_str imgh_text(const char *text) {
   return str;
 }
 
-/* Fills in an error and returns its kind: `return imgh_fail(err, IMGH_ERR_NOT_FOUND, "no-such-object", text);` */
+/* Fills in an error and returns its kind: `return imgh_fail(err, IMGH_ERR_NOT_FOUND, "no-such-object", text);` What an
+ * earlier failure left in it is overwritten. */
 static inline imgh_status imgh_fail(imgh_error *err, imgh_status kind, const char *code, const char *message) {
   if (err != NULL && err->struct_size >= sizeof *err) {
     err->kind = kind;
+    err->scope = IMGH_SCOPE_DEFAULT;
+    err->os_errno = 0;
     strncpy(err->code, code, IMGH_CODE_BYTES - 1);
     err->code[IMGH_CODE_BYTES - 1] = '\0';
     strncpy(err->message, message, IMGH_MESSAGE_BYTES - 1);
     err->message[IMGH_MESSAGE_BYTES - 1] = '\0';
   }
+  return kind;
+}
+
+/* The same, with what the failure rules out. */
+static inline imgh_status imgh_fail_scoped(imgh_error *err, imgh_status kind, uint32_t scope, const char *code,
+                                           const char *message) {
+  imgh_fail(err, kind, code, message);
+  if (err != NULL && err->struct_size >= sizeof *err) err->scope = scope;
+  return kind;
+}
+
+/* The same for a failed system call: os_errno is errno as the call left it. */
+static inline imgh_status imgh_fail_os(imgh_error *err, imgh_status kind, int32_t os_errno, const char *code,
+                                       const char *message) {
+  imgh_fail(err, kind, code, message);
+  if (err != NULL && err->struct_size >= sizeof *err) err->os_errno = os_errno;
   return kind;
 }
 

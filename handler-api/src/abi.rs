@@ -18,6 +18,7 @@ pub const IMGH_CODE_BYTES: usize = 48;
 pub const IMGH_MESSAGE_BYTES: usize = 1024;
 
 pub const IMGH_SOURCE_RANGED: u32 = 1;
+pub const IMGH_SOURCE_FD: u32 = 2;
 pub const IMGH_INPUT_RANGED: u32 = 1;
 
 pub const IMGH_LOG_ERROR: u32 = 1;

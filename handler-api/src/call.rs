@@ -124,7 +124,8 @@ impl Call {
         }
     }
 
-    /// A secret that the request names.
+    /// A secret that the request names: in this version `location.url`, the location's whole URL, where the request shows
+    /// it redacted.
     pub fn secret(&self, name: &str) -> Result<Secret> {
         self.attempt(|host, raw| {
             let fetch = host.secret.ok_or_else(|| Error::unsupported("secrets"))?;
@@ -153,7 +154,8 @@ impl Call {
         })
     }
 
-    /// Opens output `number` (0, 1, ...) for `size` bytes, once each. For `transfer` and `unpack`.
+    /// Opens output `number` for `size` bytes, once each; in this version there is one, number 0. For `transfer` and
+    /// `unpack`; fails with `no-outputs` in every other operation. To be ended with [`Output::finish`].
     pub fn output(&self, number: u32, size: u64, meta: &OutputMeta) -> Result<Output> {
         let meta = serde_json::to_string(meta).map_err(|error| lie("bad-meta", error.to_string()))?;
         let table = self.attempt(|host, raw| {
@@ -168,7 +170,8 @@ impl Call {
         Ok(Output::new(self.clone(), table))
     }
 
-    /// One line for the operator. Never a secret.
+    /// One line for the operator. Never a secret. Warnings and errors go to the agent's standard error; this version shows
+    /// nothing else.
     pub fn log(&self, level: Level, message: impl fmt::Display) {
         self.with(|host, raw| {
             // SAFETY: a function without arguments.

@@ -40,7 +40,7 @@ pub trait ImageHandler: Send + Sync + Sized + 'static {
         Probe::yes()
     }
 
-    /// Kind `transfer`: writes the outputs itself, each opened with [`Call::output`] and ended with
+    /// Kind `transfer`: writes the output itself, opened with [`Call::output`] and ended with
     /// [`Output::finish`](crate::Output::finish).
     async fn transfer(&self, call: &Call, request: &Request) -> Result<()> {
         let _ = (call, request);

@@ -74,7 +74,8 @@ impl Output {
         })
     }
 
-    /// Changes the output's size, within the request's limits.
+    /// Changes the output's size: up to the size that the record gives, if it gives one, and within the request's limits.
+    /// What lies beyond a smaller size is gone, and zeros when the output grows again.
     pub fn set_size(&self, size: u64) -> Result<()> {
         self.ask(self.table.set_size, "set_size", |set_size, ctx, error| {
             // SAFETY: the output lives while the call does, which `ask` holds.
@@ -82,7 +83,7 @@ impl Output {
         })
     }
 
-    /// Says that the output is complete; clones of it can write no more either.
+    /// Says that the output is complete; clones of it can write no more either. Without it, the operation has failed.
     pub fn finish(self) -> Result<()> {
         self.ask(self.table.finish, "finish", |finish, ctx, error| {
             // SAFETY: the output lives while the call does, which `ask` holds.

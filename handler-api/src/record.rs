@@ -148,6 +148,11 @@ impl Location {
             None => "file".to_owned(),
         }
     }
+
+    /// What follows the scheme and its `://`, in whatever case somebody wrote the scheme; a plain path as it is.
+    pub fn after_scheme(&self) -> &str {
+        self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest)
+    }
 }
 
 /// Glance shows absent lists and objects as null at times.
@@ -176,6 +181,8 @@ mod tests {
     #[test]
     fn a_plain_path_is_a_file() {
         assert_eq!(Location::from_url("/srv/a.img").scheme(), "file");
-        assert_eq!(Location::from_url("Swift+HTTPS://h/c/o").scheme(), "swift+https");
+        let swift = Location::from_url("Swift+HTTPS://h/c/o");
+        assert_eq!((swift.scheme().as_str(), swift.after_scheme()), ("swift+https", "h/c/o"));
+        assert_eq!(Location::from_url("/srv/a.img").after_scheme(), "/srv/a.img");
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Requests have no target paths and no secrets. Readers ignore members they do not know; every type here may grow.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -110,15 +112,17 @@ pub struct StoreRef {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Request {
-    /// The whole record, without its `locations`, its URLs redacted.
-    pub image: ImageRecord,
-    /// The location to work on, its URL redacted; absent for handlers that need none.
+    /// The whole record, without its `locations` and `direct_url`. Shared: a record is large, and asked about many times.
+    pub image: Arc<ImageRecord>,
+    /// The location to work on, its URL redacted and the URL's scheme in lower case, its metadata as they are. Absent for
+    /// handlers that need none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
     /// The store that the location belongs to on this node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreRef>,
-    /// Names of the secrets that `Call::secret` will give for this request.
+    /// Names of the secrets that `Call::secret` will give for this request: `location.url`, the location's whole URL, where
+    /// something was taken out of the one that is shown.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
     /// Bounds that hold for hostile input as well.

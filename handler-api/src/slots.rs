@@ -48,8 +48,15 @@ impl<H: ImageHandler> Instance<H> {
 
 fn make<H: ImageHandler>(config: &str) -> Result<H> {
     let config = serde_json::from_str(if config.is_empty() { "{}" } else { config })
-        .map_err(|error| Error::new(ErrorKind::Invalid, "bad-config", error.to_string()).scoped(Scope::Handler))?;
+        .map_err(|error| Error::new(ErrorKind::Invalid, "bad-config", reason(&error)).scoped(Scope::Handler))?;
     H::new(config)
+}
+
+/// What is wrong, without the place in the JSON: the operator wrote TOML.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }
 
 pub(crate) unsafe extern "C" fn create<H: ImageHandler>(
@@ -252,12 +259,14 @@ struct Opened {
 impl Opened {
     fn hand_out(source: Box<dyn Source>, call: Call, host: imgh_host) -> *const imgh_source {
         let validator = source.validator().unwrap_or_default();
+        let descriptor = source.descriptor();
         let table = imgh_source {
             struct_size: size_of::<imgh_source>(),
             ctx: std::ptr::null_mut(),
             size: source.size().and_then(|size| i64::try_from(size).ok()).unwrap_or(-1),
-            flags: if source.ranged() { IMGH_SOURCE_RANGED } else { 0 },
-            fd: source.descriptor().map_or(-1, |descriptor| std::os::fd::AsRawFd::as_raw_fd(&descriptor)),
+            flags: if source.ranged() { IMGH_SOURCE_RANGED } else { 0 }
+                | if descriptor.is_some() { IMGH_SOURCE_FD } else { 0 },
+            fd: descriptor.map_or(-1, |descriptor| std::os::fd::AsRawFd::as_raw_fd(&descriptor)),
             validator: lend_text(&validator),
             read: Some(read),
             close: Some(close),

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// An opened location.
 ///
 /// The host asks for ranges on threads that it lends, several at once when the source is ranged, as often as it likes, and
-/// retries by asking again. A cancelled read is dropped; a failed one leaves the source usable. Dropping the source closes
+/// retries by asking again; this version asks once, for everything from 0 on. A cancelled read is dropped; a failed one leaves the source usable. Dropping the source closes
 /// it; no read is running then. It is dropped inside the plugin's tokio runtime.
 ///
 /// Why not a stream of chunks: ranges, their number and size, retries, limits, hashing and fail-over are the host's, once
@@ -36,8 +36,8 @@ pub trait Source: Send + Sync + 'static {
         None
     }
 
-    /// A readable descriptor with the same bytes at the same offsets, where there is one. The host then clones or copies in
-    /// the kernel, and `read` is for readers that cannot.
+    /// A readable descriptor of a regular file of exactly [`Source::size`] bytes, these at the same offsets, where there is
+    /// one. The host then clones or copies in the kernel, and `read` is for readers that cannot.
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
     }

@@ -108,6 +108,7 @@ fn constants() -> Vec<(String, u64)> {
         IMGH_CODE_BYTES,
         IMGH_MESSAGE_BYTES,
         IMGH_SOURCE_RANGED,
+        IMGH_SOURCE_FD,
         IMGH_INPUT_RANGED,
         IMGH_LOG_ERROR,
         IMGH_LOG_WARN,
@@ -193,7 +194,7 @@ fn the_mirror_is_the_header() {
 fn the_header_compiles_alone_as_c_and_as_cpp() {
     let source = scratch("alone.c");
     std::fs::write(&source, "#include \"imgh.h\"\n").unwrap();
-    compile("c", "c11", &source, &["-c"]);
+    compile("c", "c99", &source, &["-c"]);
     compile("c++", "c++11", &source, &["-c"]);
 }
 
@@ -210,6 +211,9 @@ fn the_helpers_for_authors_work() {
             if (imgh_fail(&err, IMGH_ERR_LIMIT, "too-much", "much too much") != 7) return 1;
             if (err.kind != 7 || strcmp(err.code, "too-much") || strcmp(err.message, "much too much")) return 2;
             if (imgh_fail(NULL, IMGH_ERR_IO, "x", "y") != 9) return 3;
+            if (imgh_fail_scoped(&err, IMGH_ERR_LIMIT, IMGH_SCOPE_IMAGE, "a", "b") != 7 || err.scope != 3) return 7;
+            if (imgh_fail_os(&err, IMGH_ERR_IO, 5, "a", "b") != 9 || err.os_errno != 5 || err.scope != 0) return 8;
+            if (imgh_fail(&err, IMGH_ERR_LIMIT, "a", "b") != 7 || err.os_errno != 0) return 9;
             err.struct_size = 16;
             imgh_fail(&err, IMGH_ERR_IO, "x", "y");
             if (err.kind != 7) return 4;

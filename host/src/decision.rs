@@ -12,6 +12,11 @@ use crate::ledger::Facts;
 use crate::redact;
 use crate::route::{Attempt, Plan};
 
+/// Entries of each list that go to the history.
+const KEPT: usize = 50;
+/// Characters of each URL that go there.
+const URL_KEPT: usize = 300;
+
 /// A decision, from the first look at the record to the last attempt.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Decision {
@@ -97,7 +102,7 @@ pub(crate) struct TriedAttempt {
     pub(crate) message: Option<String>,
     /// How long it took.
     pub(crate) seconds: f64,
-    /// Stored bytes that were moved.
+    /// Stored bytes that were placed, by whatever method; 0 when that failed.
     pub(crate) bytes: u64,
 }
 
@@ -109,17 +114,24 @@ pub(crate) struct AttemptOutcome<'a> {
 }
 
 impl Decision {
-    /// Takes what selection and routing decided.
-    pub(crate) fn planned(&mut self, record: &ImageRecord, config: &Config, selection: &Selection, plan: &Plan) {
-        let url = |index: usize| record.locations.get(index).map(|location| redact::url(&location.url));
-        self.image = record.id.as_deref().map(redact::printable);
-        self.node = redact::printable(&selection.node);
-        self.strategy.clone_from(&selection.strategy);
-        self.route = match config.route {
-            RouteMode::HandlerFirst => "handler-first",
-            RouteMode::LocationFirst => "location-first",
+    /// A decision about `record` that has not been made yet.
+    pub(crate) fn about(record: &ImageRecord, config: &Config) -> Self {
+        Self {
+            image: record.id.as_deref().map(redact::printable),
+            node: redact::printable(&config.node),
+            strategy: config.selection.criteria().iter().map(|criterion| criterion.name().to_owned()).collect(),
+            route: match config.route {
+                RouteMode::HandlerFirst => "handler-first",
+                RouteMode::LocationFirst => "location-first",
+            }
+            .to_owned(),
+            ..Self::default()
         }
-        .to_owned();
+    }
+
+    /// Takes what selection and routing decided.
+    pub(crate) fn planned(&mut self, record: &ImageRecord, selection: &Selection, plan: &Plan) {
+        let url = |index: usize| record.locations.get(index).map(|location| redact::url(&location.url));
         self.order = selection
             .order
             .iter()
@@ -180,12 +192,37 @@ impl Decision {
         });
     }
 
+    /// The decision without most of the locations of a record that has very many: the history is for reasons, not for
+    /// whatever somebody wrote into a record.
+    fn shortened(&self) -> Self {
+        let mut short = self.clone();
+        let lengths = [short.order.len(), short.excluded.len(), short.planned.len(), short.attempts.len()];
+        short.order.truncate(KEPT);
+        short.excluded.truncate(KEPT);
+        short.planned.truncate(KEPT);
+        short.attempts.truncate(KEPT);
+        let urls = (short.order.iter_mut().map(|place| &mut place.location))
+            .chain(short.excluded.iter_mut().filter_map(|excluded| excluded.location.as_mut()))
+            .chain(short.planned.iter_mut().flat_map(|planned| &mut planned.locations))
+            .chain(short.attempts.iter_mut().flat_map(|tried| &mut tried.locations));
+        for url in urls {
+            if let Some((cut, _)) = url.char_indices().nth(URL_KEPT) {
+                url.replace_range(cut.., "...");
+            }
+        }
+        if lengths.into_iter().any(|length| length > KEPT) {
+            short.notes.push(format!("lists are cut to {KEPT} entries"));
+        }
+        short
+    }
+
     /// The decision and its outcome, for the history. A placement's own attempt is not among the attempts yet.
     pub(crate) fn record(&self, outcome: Result<&Facts, &Error>) -> Value {
+        let decision = self.shortened();
         match outcome {
-            Ok(facts) => serde_json::json!({ "decision": self, "placed": facts }),
+            Ok(facts) => serde_json::json!({ "decision": decision, "placed": facts }),
             Err(error) => serde_json::json!({
-                "decision": self,
+                "decision": decision,
                 "error": {
                     "kind": error.kind(), "code": error.code(), "scope": error.scope(),
                     "message": redact::printable(error.message()),

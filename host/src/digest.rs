@@ -3,12 +3,11 @@
 use std::fmt;
 
 use landfall_handler_api::{Error, ErrorKind, ImageRecord, Location, Result, Scope};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::digest::DynDigest;
 
 /// A digest algorithm, by the name that Python's hashlib and so Glance's `os_hash_algo` gives it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Algorithm {
     /// SHA-512, Glance's default.
     Sha512,
@@ -88,13 +87,26 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A digest of stored bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A digest of stored bytes. In JSON it is the string `ALGORITHM:HEX`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Digest {
     /// How it is computed.
     pub(crate) algorithm: Algorithm,
     /// Lower-case hex.
     pub(crate) value: String,
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse_argument(&text, true).map_err(serde::de::Error::custom)
+    }
 }
 
 impl fmt::Display for Digest {

@@ -16,7 +16,7 @@ use crate::faults::{self, Point};
 const STAGE_MODE: Mode = Mode::from_raw_mode(0o600);
 
 /// Runs a call again for as long as signals interrupt it.
-fn retry<T>(mut action: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn retry<T>(mut action: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match action() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -114,15 +114,15 @@ pub(crate) fn set_mode(target: BorrowedFd<'_>, mode: u32) -> io::Result<()> {
     retry(|| faults::call(Point::StageMode, || Ok(rustix::fs::fchmod(target, Mode::from_raw_mode(mode))?)))
 }
 
-/// Waits until the file's bytes and size are on the disk. Never tried again after a failure: the kernel may have dropped
-/// what it could not write.
+/// Waits until the file's bytes and size are on the disk. But for a signal, never tried again after a failure: the kernel
+/// may have dropped what it could not write.
 pub(crate) fn sync_file(file: BorrowedFd<'_>) -> io::Result<()> {
-    faults::effect(Point::PublishSyncFile, || Ok(rustix::fs::fsync(file)?))
+    retry(|| faults::effect(Point::PublishSyncFile, || Ok(rustix::fs::fsync(file)?)))
 }
 
 /// Waits until the directory's names are on the disk.
 pub(crate) fn sync_directory(point: Point, directory: BorrowedFd<'_>) -> io::Result<()> {
-    faults::effect(point, || Ok(rustix::fs::fsync(directory)?))
+    retry(|| faults::effect(point, || Ok(rustix::fs::fsync(directory)?)))
 }
 
 /// Gives an open file, nameless or not, the name `name`, which must not exist.
@@ -157,7 +157,7 @@ pub(crate) fn rename_new(
 
 /// Renames `from` over `to` within one directory.
 pub(crate) fn rename_over(directory: BorrowedFd<'_>, from: &OsStr, to: &OsStr) -> io::Result<()> {
-    retry(|| faults::call(Point::PublishRename, || Ok(rustix::fs::renameat(directory, from, directory, to)?)))
+    retry(|| faults::call(Point::PublishReplace, || Ok(rustix::fs::renameat(directory, from, directory, to)?)))
 }
 
 /// Removes the name `name`.

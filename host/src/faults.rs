@@ -58,8 +58,10 @@ points! {
     LedgerIntent = "ledger.intent",
     /// The stage (or the store's file) gets its name.
     PublishLink = "publish.link",
-    /// A name becomes the target's.
+    /// A hidden name becomes the target's, which must not exist.
     PublishRename = "publish.rename",
+    /// A hidden name takes the place of the target's.
+    PublishReplace = "publish.replace",
     /// A spare name that lost its use.
     PublishUnlink = "publish.unlink",
     /// `fsync` of the target's directory.
@@ -90,6 +92,8 @@ points! {
     MoveConfirm = "move.confirm",
     /// What a dead process left in the ledger is settled.
     LedgerReconcile = "ledger.reconcile",
+    /// `fsync` of a directory, before the ledger says what is in it.
+    LedgerSyncDirectory = "ledger.sync-directory",
 }
 
 #[cfg(not(feature = "fault-points"))]

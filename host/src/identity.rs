@@ -83,6 +83,11 @@ impl FileVersion {
         i64::try_from((now.saturating_sub(SETTLED)).as_nanos()).is_ok_and(|limit| self.changed < limit)
     }
 
+    /// Whether this is `before` after its inode got or lost a name: everything but the inode's time is the same.
+    pub(crate) fn same_after_link(&self, before: &Self) -> bool {
+        self.identity == before.identity && (self.size, self.modified) == (before.size, before.modified)
+    }
+
     /// Whether both are the same content, by all that the kernel tells.
     pub(crate) fn same_content(&self, other: &Self) -> bool {
         self.identity == other.identity

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
-use landfall_select::Selection;
+use landfall_select::{Selection, StoreType};
 
 use crate::cancel::Cancel;
 use crate::catalog::Image;
 use crate::complaint::complain;
-use crate::config::Config;
+use crate::config::{Config, Store};
 use crate::decision::{AttemptOutcome, Decision};
-use crate::digest::Algorithm;
-use crate::engine::{self, Moved, Want};
+use crate::engine::{self, Method, Moved, Want};
+use crate::identity::FileVersion;
 use crate::ledger::{Deed, Facts, Ledger};
 use crate::plugin::{CallContext, Handler};
 use crate::progress::Watch;
@@ -89,7 +89,7 @@ impl Node<'_> {
             let (began, mut bytes) = (Instant::now(), 0);
             let call = call_context(order, &attempt, cancel, watch);
             let mut place = || -> Result<Placed> {
-                let mut stage = Stage::open(&target, self.config.stage_keep)?; // 3
+                let mut stage = Stage::open(&target, self.config.stage_keep, order.dress.owner)?; // 3
                 let moved = self.move_bytes(order, &attempt, &mut stage, &call, &mut bytes)?; // 4
                 let verified = verify(&moved, &stage, &attempt.expected)?; // 5
                 let facts = facts(order, &attempt, &moved, verified);
@@ -112,9 +112,34 @@ impl Node<'_> {
     }
 
     fn open_target(&self, order: &Order<'_>) -> Result<Target> {
+        self.refuse_impossible(order)?;
         let target = Target::open(order.target)?;
+        let in_store =
+            |store: &&Store| store.store_type == StoreType::File && target.path().starts_with(&store.mountpoint);
+        if let Some(store) = self.config.stores.iter().find(in_store) {
+            let message = format!("{} lies in store {}", target.path().display(), store.id);
+            return Err(Error::new(ErrorKind::Denied, "target-in-store", message).scoped(Scope::Request));
+        }
         target.refuse_occupied(order.dress.replace)?;
         Ok(target)
+    }
+
+    /// What no attempt could do is refused before the first.
+    fn refuse_impossible(&self, order: &Order<'_>) -> Result<()> {
+        let Some(size) = order.dress.size else { return Ok(()) };
+        let refuse =
+            |kind, code: &'static str, message: String| Err(Error::new(kind, code, message).scoped(Scope::Request));
+        if order.form == Form::AsIs && order.image.record.disk_format.as_deref() != Some("raw") {
+            return refuse(ErrorKind::Invalid, "size-not-raw", "only a raw disk can be grown".to_owned());
+        }
+        let most = self.config.limits.disk_bytes;
+        if size > most {
+            return refuse(ErrorKind::Limit, "disk-bytes", format!("{size} bytes exceed the limit of {most}"));
+        }
+        match order.image.record.size {
+            Some(stored) if size < stored => Err(publish::size_too_small(stored, size)),
+            _ => Ok(()),
+        }
     }
 
     fn route(
@@ -127,7 +152,9 @@ impl Node<'_> {
         let unhashed = order.allow_unhashed || self.config.allow_unhashed;
         let call = CallContext::quiet(cancel.clone());
         let (plan, possible) = route(order.image, selection, self.handlers, self.config, order.form, unhashed, &call);
-        decision.planned(&order.image.record, self.config, selection, &plan);
+        decision.planned(&order.image.record, selection, &plan);
+        // A handler that could not be asked any more is no handler that said no.
+        cancel.check()?;
         possible.map(|()| plan)
     }
 
@@ -139,12 +166,13 @@ impl Node<'_> {
         call: &CallContext,
         bytes: &mut u64,
     ) -> Result<Moved> {
-        let wants_own = order.dress.owner.is_some() || order.dress.mode.is_some() || order.dress.size.is_some();
         let want = Want {
             algorithm: attempt.expected.digest.as_ref().map(|digest| digest.algorithm),
             size: attempt.size,
             limit: self.config.limits.disk_bytes,
-            share: order.access == Access::ReadOnly && attempt.belonging.hardlink && !wants_own,
+            share: order.access == Access::ReadOnly && attempt.belonging.hardlink,
+            links: attempt.belonging.hardlink,
+            dress: &order.dress,
             remembered: self.ledger,
             memory: attempt.belonging.memory(),
         };
@@ -179,11 +207,15 @@ impl Node<'_> {
     /// Keeps the digest for the version of the source that was read. Failing to is no failure of the placement.
     fn remember(&self, moved: &Moved) {
         let (Some((source, version)), Some(digest)) = (&moved.source, &moved.digest) else { return };
-        if digest.algorithm == Algorithm::Md5 || !moved.may_remember {
-            return;
-        }
-        let kept = crate::identity::FileVersion::of(source)
-            .and_then(|now| if now.same_content(version) { self.ledger.remember(version, digest) } else { Ok(()) });
+        let kept = FileVersion::of(source).and_then(|now| match moved.method {
+            // The new name changed the inode's time.
+            Method::Hardlink if moved.from_memory => self.ledger.carry(version, &now),
+            Method::Hardlink if moved.may_remember && now.same_after_link(version) => {
+                self.ledger.remember(&now, digest)
+            }
+            _ if moved.may_remember && now.same_content(version) => self.ledger.remember(version, digest),
+            _ => Ok(()),
+        });
         if let Err(error) = kept {
             complain(format_args!("the digest of the source is not remembered: {error}"));
         }
@@ -234,11 +266,14 @@ impl<'a> Trials<'a> {
         self.decision.tried(&attempt, AttemptOutcome { error: outcome.as_ref().err(), seconds, bytes });
         let error = match outcome {
             Ok(placed) => return Some(placed),
+            // A plugin's code must not pass for the agent's own word on its configuration.
+            Err(error) if error.code().starts_with("config") => error.coded("plugin-config"),
             Err(error) => error,
         };
         self.watch.failed(&attempt, &error);
+        let what = what(&attempt);
         match error.scope() {
-            Scope::Location if error.code() == publish::LINK_REFUSED => {
+            Scope::Location if error.code() == publish::LINK_REFUSED && attempt.belonging.hardlink => {
                 attempt.belonging.hardlink = false;
                 self.pending.push_front(attempt);
             }
@@ -248,13 +283,22 @@ impl<'a> Trials<'a> {
             }
             Scope::Image | Scope::Request | Scope::Node => self.pending.clear(),
         }
-        self.last = Some(error);
+        self.last = Some(error.context(what));
         None
     }
 
     /// The error that stopped the plan, else the last one.
     fn failure(self) -> Error {
         self.last.unwrap_or_else(|| Error::new(ErrorKind::Internal, "no-attempt", "nothing was tried"))
+    }
+}
+
+/// Handler and location of an attempt, for messages.
+fn what(attempt: &Attempt) -> String {
+    let handler = &attempt.handler.info().id;
+    match &attempt.request.location {
+        Some(location) => format!("{handler}, from {}", location.url),
+        None => handler.clone(),
     }
 }
 

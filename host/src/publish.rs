@@ -9,7 +9,7 @@ use crate::disk;
 use crate::engine::Moved;
 use crate::faults::Point;
 use crate::identity::FileVersion;
-use crate::ledger::{Facts, Job, Ledger};
+use crate::ledger::{Facts, Job, Ledger, PathLock};
 use crate::stage::{Stage, hidden_name, stage_error};
 use crate::target::{Occupant, exists, occupant};
 
@@ -39,6 +39,8 @@ pub(crate) struct Published {
     pub(crate) id: i64,
     /// Bytes of the target.
     pub(crate) bytes: u64,
+    /// Keeps others from changing the target until the ledger knows.
+    _turn: PathLock,
 }
 
 /// Publishes `stage`. When this fails, the target is as it was, except after a replacement whose directory could not be
@@ -64,23 +66,34 @@ pub(crate) fn publish(
     } else {
         stage.hidden_name().map(ToOwned::to_owned)
     };
+    let turn = ledger.lock_path(target.path())?;
     let id = ledger.intend(job, target.path(), spare.as_deref(), &version.identity, &facts)?;
-    let published = Published { id, bytes: version.size };
-    let visible = refuse_changed_source(moved).and_then(|()| name(stage, spare, dress.replace)).and_then(|()| {
-        disk::sync_directory(Point::PublishSyncDirectory, target.directory())
-            .map_err(|error| stage_error(&error, "sync the target's directory"))
-    });
-    match visible {
-        Ok(()) => Ok(published),
-        Err(error) => {
-            withdraw(stage, &published, dress.replace, ledger);
-            Err(error)
+    let published = Published { id, bytes: version.size, _turn: turn };
+    if let Err(error) = moved.refuse_changed_source().and_then(|()| name(stage, spare, dress.replace)) {
+        // The inode of a shared stage may have got this name from another process.
+        if stage.is_shared() {
+            drop_intent(&published, ledger);
+        } else {
+            settle(stage, &published, ledger);
         }
+        return Err(error);
+    }
+    if let Err(error) = disk::sync_directory(Point::PublishSyncDirectory, target.directory()) {
+        withdraw(stage, &published, dress.replace, ledger);
+        return Err(stage_error(&error, "sync the target's directory"));
+    }
+    Ok(published)
+}
+
+/// Takes back an announcement of what did not happen, whatever stands at the target.
+fn drop_intent(published: &Published, ledger: &Ledger) {
+    if let Err(error) = ledger.drop_intent(published.id) {
+        complain(format_args!("placement {} is not settled yet: {error}", published.id));
     }
 }
 
-/// Takes back what cannot be completed. A disk that took another's place stays: the other is gone, and this one is exact.
-/// What cannot be settled now stays announced in the ledger, whose next start settles it.
+/// Takes back a name that this placement was given, when the rest cannot be completed. A disk that took another's place
+/// stays: the other is gone, and this one is exact.
 pub(crate) fn withdraw(stage: &Stage<'_>, published: &Published, replaced: bool, ledger: &Ledger) {
     let target = stage.target();
     let take_back = || -> Result<()> {
@@ -90,38 +103,37 @@ pub(crate) fn withdraw(stage: &Stage<'_>, published: &Published, replaced: bool,
             disk::unlink(Point::PublishUnlink, target.directory(), target.name())
                 .map_err(|error| stage_error(&error, "take the target back"))?;
         }
-        ledger.settle_intent(published.id)
+        Ok(())
     };
     if let Err(error) = take_back() {
-        complain(format_args!("{} is not settled yet: {error}", target.path().display()));
+        complain(format_args!("{} is left there: {error}", target.path().display()));
+    }
+    settle(stage, published, ledger);
+}
+
+/// Lets the ledger say what the disk shows. What cannot be settled now stays announced, and the next start settles it.
+fn settle(stage: &Stage<'_>, published: &Published, ledger: &Ledger) {
+    if let Err(error) = ledger.settle_intent(published.id) {
+        complain(format_args!("{} is not settled yet: {error}", stage.target().path().display()));
     }
 }
 
-/// Size, owner and mode. The owner comes first: a change of owner may clear bits of the mode.
+/// Size and mode. The owner was set when the stage was opened: a change of owner may clear bits of the mode.
 fn put_on(stage: &Stage<'_>, bytes: u64, dress: &Dress) -> Result<()> {
     if let Some(size) = dress.size {
         if size < bytes {
-            let message = format!("the disk has {bytes} bytes and is not cut to {size}");
-            return Err(Error::new(ErrorKind::Invalid, "size-too-small", message).scoped(Scope::Request));
+            return Err(size_too_small(bytes, size));
         }
         stage.set_size(size)?;
-    }
-    if let Some((uid, gid)) = dress.owner {
-        disk::set_owner(stage.descriptor(), uid, gid).map_err(|error| {
-            Error::os(&error, format_args!("give the target to {uid}:{gid}")).scoped(Scope::Request)
-        })?;
     }
     disk::set_mode(stage.descriptor(), dress.mode.unwrap_or(DEFAULT_MODE))
         .map_err(|error| stage_error(&error, "set the target's mode"))
 }
 
-/// A store's file that is published itself, or on a remembered digest, must still be what was looked at.
-fn refuse_changed_source(moved: &Moved) -> Result<()> {
-    let Some((source, version)) = moved.source.as_ref().filter(|_| moved.source_must_stay) else { return Ok(()) };
-    if FileVersion::of(source)?.same_content(version) {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Corrupt, "source-changed", "the source changed while it was placed"))
+/// A disk is grown, never cut.
+pub(crate) fn size_too_small(bytes: u64, size: u64) -> Error {
+    let message = format!("the disk has {bytes} bytes and is not cut to {size}");
+    Error::new(ErrorKind::Invalid, "size-too-small", message).scoped(Scope::Request)
 }
 
 fn name(stage: &mut Stage<'_>, spare: Option<OsString>, replace: bool) -> Result<()> {
@@ -178,8 +190,11 @@ fn rename_new(stage: &Stage<'_>, hidden: &std::ffi::OsStr) -> Result<()> {
         Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Err(appeared(stage)),
         Err(error) if disk::is_missing(&error) => {
             link(stage)?;
-            disk::unlink(Point::PublishUnlink, directory, hidden)
-                .map_err(|error| stage_error(&error, "remove the stage's own name"))
+            disk::unlink(Point::PublishUnlink, directory, hidden).map_err(|error| {
+                // The name just given goes again. Where that fails too, the ledger finds both.
+                let _ = disk::unlink(Point::PublishUnlink, directory, target.name());
+                stage_error(&error, "remove the stage's own name")
+            })
         }
         done => done.map_err(|error| stage_error(&error, "name the target")),
     }

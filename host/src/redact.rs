@@ -6,18 +6,23 @@ const HIDDEN: &str = "***";
 /// `url` without credentials: no userinfo, and no values of query parameters, whatever their names; signatures have too
 /// many. Control characters are escaped, so that a URL cannot write to a terminal or begin a log line.
 pub(crate) fn url(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return printable(url) };
-    if scheme.eq_ignore_ascii_case("file") || scheme.eq_ignore_ascii_case("filesystem") {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        // No URL as it stands, but what somebody took for one: `http:user:password@host`, `//user:password@host`.
+        None if url.contains('@') && (url.starts_with("//") || url.contains(':')) => (String::new(), url),
+        None => return printable(url),
+    };
+    if scheme.eq_ignore_ascii_case("file://") || scheme.eq_ignore_ascii_case("filesystem://") {
         return printable(url);
     }
+    // Credentials end at the last `@`, wherever it is: an s3 secret may hold slashes, and a badly quoted password anything.
+    // A path or query that holds an `@` loses its beginning here, which is only a matter of looks.
+    let (hidden, rest) = match rest.rsplit_once('@') {
+        Some((_, rest)) => (format!("{HIDDEN}@"), rest),
+        None => (String::new(), rest),
+    };
     let (rest, fragment) = split(rest, '#');
     let (place, query) = split(rest, '?');
-    // Credentials end at the last `@`: an s3 secret may hold slashes, and so may a badly quoted password. A path that holds
-    // an `@` loses its beginning here, which is only a matter of looks.
-    let place = match place.rsplit_once('@') {
-        Some((_, place)) => format!("{HIDDEN}@{place}"),
-        None => place.to_owned(),
-    };
     let query = query.map(|query| {
         let parts = query.split('&').map(|part| match part.split_once('=') {
             Some((name, _)) => format!("{name}={HIDDEN}"),
@@ -26,7 +31,7 @@ pub(crate) fn url(url: &str) -> String {
         format!("?{}", parts.collect::<Vec<_>>().join("&"))
     });
     let fragment = fragment.map(|_| format!("#{HIDDEN}"));
-    printable(&format!("{scheme}://{place}{}{}", query.unwrap_or_default(), fragment.unwrap_or_default()))
+    printable(&format!("{scheme}{hidden}{place}{}{}", query.unwrap_or_default(), fragment.unwrap_or_default()))
 }
 
 fn split(text: &str, at: char) -> (&str, Option<&str>) {
@@ -44,7 +49,7 @@ pub(crate) fn has_secret(text: &str) -> bool {
 /// `text` with control characters escaped.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
-        if character.is_control() || is_direction_mark(character) {
+        if character.is_control() || is_unseen(character) {
             shown.extend(character.escape_unicode());
         } else {
             shown.push(character);
@@ -53,9 +58,14 @@ pub(crate) fn printable(text: &str) -> String {
     })
 }
 
-/// Characters that turn the direction of the text around them, and so can make a line read as another.
-fn is_direction_mark(character: char) -> bool {
-    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Characters that are not seen, end lines, or turn the direction of the text around them, and so can make a line read as
+/// another: Unicode's format and separator characters.
+fn is_unseen(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 #[cfg(test)]
@@ -73,7 +83,15 @@ mod tests {
             ("https://h/p?temp_url_sig=ab&temp_url_expires=1", "https://h/p?temp_url_sig=***&temp_url_expires=***"),
             ("https://h/p?token#frag", "https://h/p?***#***"),
             ("swift+https://t:u:pw@auth/v1/c/o", "swift+https://***@auth/v1/c/o"),
+            ("http://u:p?q#r@h/p?a=b", "http://***@h/p?a=***"),
+            ("http:/u:p@h/p", "***@h/p"),
+            ("/srv/a@b", "/srv/a@b"),
             ("http://h/\u{1b}[31m", "http://h/\\u{1b}[31m"),
+            ("http://u:SEC?x@h/p", "http://***@h/p"),
+            ("http://u:SEC#x@h/p", "http://***@h/p"),
+            ("http:u:p@h", "***@h"),
+            ("//u:p@h/x", "***@h/x"),
+            ("/srv/a@b", "/srv/a@b"),
         ] {
             assert_eq!(url(given), shown);
         }

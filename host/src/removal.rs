@@ -1,18 +1,25 @@
 //! Removes and moves placements: only what the ledger knows, and only while it is still the inode that was placed.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+use rustix::fs::{Mode, OFlags};
 
+use crate::complaint::complain;
 use crate::disk;
+use crate::engine::Method;
 use crate::faults::Point;
+use crate::identity::FileVersion;
 use crate::ledger::{Ledger, Placement};
 use crate::target::{Occupant, Target, exists};
 
 /// Removes the placement at `path`; gives what it was.
 pub(crate) fn remove(ledger: &Ledger, path: &Path) -> Result<Placement> {
     let target = Target::open(path)?;
+    let _turn = ledger.lock_path(target.path())?;
     let placement = ours(ledger, &target)?;
+    let store_file = shared_file(&target, &placement);
     let job = ledger.begin_job()?;
     ledger.intend_remove(&job, &placement)?;
     if let Err(error) = disk::unlink(Point::RemoveUnlink, target.directory(), target.name()) {
@@ -25,12 +32,34 @@ pub(crate) fn remove(ledger: &Ledger, path: &Path) -> Result<Placement> {
     disk::sync_directory(Point::RemoveSyncDirectory, target.directory())
         .map_err(|error| Error::os(&error, "sync the directory of what was removed").scoped(Scope::Node))?;
     ledger.forget(&placement, &record(&placement, None))?;
+    if let Some((file, before)) = store_file {
+        // Best effort: at worst the store's file is hashed once more.
+        if let Err(error) = FileVersion::of(&file).and_then(|now| ledger.carry(&before, &now)) {
+            complain(format_args!("the digest of the store's file is not remembered: {error}"));
+        }
+    }
     Ok(placement)
+}
+
+/// The store's file behind a hard link, whose inode loses a name.
+fn shared_file(target: &Target, placement: &Placement) -> Option<(OwnedFd, FileVersion)> {
+    if placement.facts.method != Method::Hardlink {
+        return None;
+    }
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(target.directory(), target.name(), flags, Mode::empty()).ok()?;
+    let version = FileVersion::of(&file).ok()?;
+    version.identity.is(&placement.identity).then_some((file, version))
 }
 
 /// Moves the placement at `from` to `to` within one file system; gives what it was.
 pub(crate) fn rename(ledger: &Ledger, from: &Path, to: &Path) -> Result<(Placement, std::path::PathBuf)> {
     let (source, target) = (Target::open(from)?, Target::open(to)?);
+    // In one order for all, so that two moves do not wait for each other.
+    let mut paths = [source.path(), target.path()];
+    paths.sort_unstable();
+    let _first = ledger.lock_path(paths[0])?;
+    let _second = if paths[0] == paths[1] { None } else { Some(ledger.lock_path(paths[1])?) };
     let placement = ours(ledger, &source)?;
     target.refuse_occupied(false)?;
     let job = ledger.begin_job()?;
@@ -76,7 +105,7 @@ fn ours(ledger: &Ledger, target: &Target) -> Result<Placement> {
     match (target.occupant()?, placement) {
         (None, None) => refuse(ErrorKind::NotFound, "no-placement", format!("there is nothing at {path}")),
         (None, Some(placement)) => {
-            ledger.forget(&placement, &record(&placement, None))?;
+            ledger.forget_gone(&placement, &record(&placement, None))?;
             let message = format!("the placement at {path} is gone already; the ledger has forgotten it");
             refuse(ErrorKind::NotFound, "placement-gone", message)
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use landfall_handler_api::{Error, ErrorKind, HandlerInfo, HandlerKind, Limits, Request, Result, Scope};
+use landfall_handler_api::{Error, ErrorKind, HandlerInfo, HandlerKind, ImageRecord, Limits, Request, Result, Scope};
 use landfall_select::Selection;
 
 use crate::catalog::Image;
@@ -100,7 +100,10 @@ pub(crate) fn route(
     allow_unhashed: bool,
     call: &CallContext,
 ) -> (Plan, Result<()>) {
-    let mut router = Router { image, config, form, allow_unhashed, call, plan: Plan::default(), refusals: Vec::new() };
+    let mut record = image.record.clone();
+    (record.locations, record.direct_url) = (Vec::new(), None);
+    let (record, plan, refusals) = (Arc::new(record), Plan::default(), Vec::new());
+    let mut router = Router { image, record, config, form, allow_unhashed, call, plan, refusals };
     for excluded in &selection.excluded {
         router.exclude(Some(excluded.location), None, excluded.reason.clone());
     }
@@ -126,6 +129,9 @@ pub(crate) fn route(
             }
         }
     }
+    for (index, prepared) in &locations {
+        router.exclude_without_handler(*index, prepared, &with_location);
+    }
     if !without.is_empty()
         && let Some(prepared) = router.prepare_without_location()
     {
@@ -137,12 +143,28 @@ pub(crate) fn route(
     (router.plan, possible)
 }
 
+/// Puts a location into a request as handlers are shown it: without secrets, which they ask for, and with its scheme in
+/// lower case, as they name theirs.
+pub(crate) fn hand_on(location: &landfall_handler_api::Location, request: &mut Request) {
+    let mut shown = location.clone();
+    shown.url = redact::url(&location.url);
+    if let Some((scheme, rest)) = shown.url.split_once("://") {
+        shown.url = format!("{}://{rest}", scheme.to_ascii_lowercase());
+    }
+    if redact::has_secret(&location.url) {
+        request.secrets = vec![LOCATION_URL.to_owned()];
+    }
+    request.location = Some(shown);
+}
+
 fn moves_bytes(info: &HandlerInfo) -> bool {
     info.kinds.iter().any(|kind| matches!(kind, HandlerKind::Source | HandlerKind::Transfer))
 }
 
 struct Router<'a> {
     image: &'a Image,
+    /// The record as handlers see it.
+    record: Arc<ImageRecord>,
     config: &'a Config,
     form: Form,
     allow_unhashed: bool,
@@ -162,18 +184,15 @@ impl Router<'_> {
     fn prepare(&mut self, index: usize) -> Option<Prepared> {
         let location = self.image.record.locations.get(index)?.clone();
         let belonging = belonging(&self.config.stores, &location, &self.image.origin);
-        let prepared = self.expected(&location, &belonging).map(|expected| {
-            let mut request = self.bare_request();
-            let mut shown = location.clone();
-            shown.url = redact::url(&location.url);
-            if redact::has_secret(&location.url) {
-                request.secrets = vec![LOCATION_URL.to_owned()];
-            }
-            request.location = Some(shown);
-            request.store = belonging.store.clone();
-            let size = location.size.or(self.image.record.size.filter(|_| !self.has_own_form(&location)));
-            Prepared { request, belonging, expected, size }
-        });
+        let prepared = refuse_outside_stores(&location, &belonging)
+            .and_then(|()| self.expected(&location, &belonging))
+            .map(|expected| {
+                let mut request = self.bare_request();
+                hand_on(&location, &mut request);
+                request.store = belonging.store.clone();
+                let size = location.size.or(self.image.record.size.filter(|_| !self.has_own_form(&location)));
+                Prepared { request, belonging, expected, size }
+            });
         match prepared {
             Ok(prepared) => Some(prepared),
             Err(error) => {
@@ -207,9 +226,7 @@ impl Router<'_> {
 
     fn bare_request(&self) -> Request {
         let mut request = Request::default();
-        request.image = self.image.record.clone();
-        request.image.locations = Vec::new();
-        request.image.direct_url = None;
+        request.image = Arc::clone(&self.record);
         request.limits = Limits::default();
         request.limits.disk_bytes = self.config.limits.disk_bytes;
         request.limits.disks = self.config.limits.disks;
@@ -247,15 +264,21 @@ impl Router<'_> {
         Ok(Expected { digest, disk_format, container_format })
     }
 
-    /// Asks `handler` about a location and adds an attempt or the reason why not.
+    /// Says so when nobody takes the location's scheme. A handler that leaves it to others is not worth a line.
+    fn exclude_without_handler(&mut self, index: usize, prepared: &Prepared, handlers: &[&Arc<dyn Handler>]) {
+        let Some(location) = &prepared.request.location else { return };
+        let scheme = location.scheme();
+        if !handlers.iter().any(|handler| handler.info().schemes.contains(&scheme)) {
+            let reason = format!("no handler takes {} locations", redact::printable(&scheme));
+            self.exclude(Some(index), None, reason);
+        }
+    }
+
+    /// Asks `handler` about a location of its schemes and adds an attempt or the reason why not.
     fn pair(&mut self, handler: &Arc<dyn Handler>, location_index: Option<usize>, prepared: &Prepared) {
         let info = handler.info();
-        if let Some(location) = &prepared.request.location {
-            let scheme = location.scheme();
-            if !info.schemes.contains(&scheme) {
-                let reason = format!("it takes no {} locations", redact::printable(&scheme));
-                return self.exclude(location_index, Some(info), reason);
-            }
+        if prepared.request.location.as_ref().is_some_and(|location| !info.schemes.contains(&location.scheme())) {
+            return;
         }
         match handler.probe(self.call, &prepared.request) {
             Ok(probe) if probe.accepts => {
@@ -308,11 +331,29 @@ impl Router<'_> {
             .plan
             .excluded
             .iter()
-            .filter_map(|excluded| Some(format!("{}: {}", excluded.handler.as_ref()?, excluded.reason)))
+            .filter(|excluded| excluded.location.is_none_or(|index| selected(selection, index)))
+            .map(|excluded| match &excluded.handler {
+                Some(handler) => format!("{handler}: {}", excluded.reason),
+                None => excluded.reason.clone(),
+            })
             .collect();
         let reasons = reasons.into_iter().collect::<Vec<_>>().join("; ");
-        stop(ErrorKind::Unsupported, "no-handler", format!("no handler takes any location of the image: {reasons}"))
+        stop(ErrorKind::Unsupported, "no-handler", format!("nothing can be tried: {reasons}"))
     }
+}
+
+/// A file location that belongs to no store of this node is nobody's to open.
+fn refuse_outside_stores(location: &landfall_handler_api::Location, belonging: &Belonging) -> Result<()> {
+    if belonging.store.is_some() || crate::store::file_path(&location.url).is_none() {
+        return Ok(());
+    }
+    let message = format!("{} belongs to no store of this node", redact::url(&location.url));
+    Err(Error::new(ErrorKind::Denied, "outside-stores", message))
+}
+
+/// Whether selection left the location in.
+fn selected(selection: &Selection, index: usize) -> bool {
+    selection.order.iter().any(|place| place.location == index)
 }
 
 /// The secret that holds a location's whole URL, for locations whose URL has one.

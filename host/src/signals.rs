@@ -18,6 +18,8 @@ pub(crate) fn cancel_on_signals(cancel: &Cancel) -> Result<()> {
     let mut blocked = signals;
     // A write beyond the limit on file sizes then fails with EFBIG and a name, instead of ending the process.
     blocked.add(Signal::SIGXFSZ);
+    // Tells of a writer that waits for a lease, which is given back at once anyway.
+    blocked.add(Signal::SIGIO);
     blocked.thread_block().map_err(|errno| Error::os(&errno.into(), "block signals").scoped(Scope::Node))?;
     let cancel = cancel.clone();
     let wait = move || {

@@ -39,11 +39,18 @@ impl Belonging {
 /// The store of `location`: by `metadata.store`, by `metadata.id`, else by its path beneath a store's root, the deepest
 /// root first; else what the record's origin allows.
 pub(crate) fn belonging(stores: &[Store], location: &Location, origin: &Origin) -> Belonging {
+    let path = file_path(&location.url).map(Path::new);
+    // What a record says of its store must not lend a URL the policy of a store of another kind, nor a path in a store
+    // inside a store that of the outer one.
+    let fits = |store: &&Store| match path {
+        Some(_) => store.store_type == StoreType::File,
+        None => StoreType::of_url(&location.url) == Some(store.store_type),
+    };
     let named = ["store", "id"]
         .into_iter()
         .find_map(|key| location.metadata.get(key)?.as_str())
-        .and_then(|id| stores.iter().find(|store| store.id == id));
-    let path = file_path(&location.url).map(Path::new);
+        .and_then(|id| stores.iter().find(|store| store.id == id))
+        .filter(fits);
     let beneath = || {
         let path = path?;
         stores
@@ -51,7 +58,10 @@ pub(crate) fn belonging(stores: &[Store], location: &Location, origin: &Origin) 
             .filter(|store| store.store_type == StoreType::File && path.starts_with(&store.root))
             .max_by_key(|store| store.root.components().count())
     };
-    if let Some(store) = named.or_else(beneath) {
+    let deepest = beneath();
+    let depth = |store: &Store| store.root.components().count();
+    let named = named.filter(|named| deepest.is_none_or(|deepest| depth(deepest) <= depth(named)));
+    if let Some(store) = named.or(deepest) {
         return Belonging {
             store: Some(store_ref(&store.id, store.store_type.name(), &store.root, &store.mountpoint)),
             hardlink: store.hardlink,

@@ -1,8 +1,8 @@
 """What is measured: each case prepares its images, runs its pairs and says what its target is."""
 
-import filecmp
 import json
 import statistics
+import subprocess
 from dataclasses import dataclass, field
 
 from place import GIB, MIB
@@ -88,7 +88,7 @@ def reflink(place):
         place.remove("xfs/ours.raw")
         return sample
 
-    pairs = measure_pairs(15, peer, ours)
+    pairs = measure_pairs(25, peer, ours)
     place.forget("xfs/state")
     return Result(
         "reflink",
@@ -169,11 +169,13 @@ def sparse(place):
         place.warm("ext4/image.raw")
         text, sample = place.run(ours_command)
         expect(text, method="copy", verified="no")
-        if not filecmp.cmp(place.path("ext4/image.raw"), place.path("ext4/ours.raw"), shallow=False):
-            raise SystemExit("bench: the placed disk differs from the image")
         place.remove("ext4/ours.raw")
         return sample
 
+    # Nobody verifies here, so this is looked at once.
+    place.run(ours_command)
+    subprocess.run(["cmp", place.path("ext4/image.raw"), place.path("ext4/ours.raw")], check=True)
+    place.remove("ext4/ours.raw")
     pairs = measure_pairs(7, peer, ours)
     place.remove("ext4/image.raw")
     place.forget("ext4/state")

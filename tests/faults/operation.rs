@@ -33,6 +33,8 @@ pub(super) struct Operation {
     pub(super) lacking: &'static str,
     /// What goes wrong once, as faults of the operation alone: the sweep then adds second faults to the first.
     pub(super) event: &'static str,
+    /// Whether everything is seen through a FUSE server.
+    pub(super) through_fuse: bool,
     /// Keys of the configured store.
     pub(super) store: &'static str,
     /// Whether it begins without a state directory.
@@ -66,6 +68,7 @@ impl Operation {
             kind,
             lacking: "",
             event: "",
+            through_fuse: false,
             store: "",
             first_use: false,
             prepare: |_| (),
@@ -83,6 +86,11 @@ impl Operation {
     /// Whether a failure at this point is no failure of the command.
     pub(super) fn tolerates(&self, point: &str) -> bool {
         BEST_EFFORT.contains(&point) || self.tolerates.contains(&point)
+    }
+
+    /// Whether its stages have names, since there are none without.
+    pub(super) fn names_stages(&self) -> bool {
+        self.through_fuse || self.lacking.contains("stage.anonymous")
     }
 
     /// What its end leaves, with its event and nothing more.
@@ -114,11 +122,11 @@ impl Operation {
 }
 
 /// Just this file.
-fn only(name: &str, entry: Entry) -> View {
+pub(super) fn only(name: &str, entry: Entry) -> View {
     View::from([(name.to_owned(), entry)])
 }
 
-fn disk(content: &str) -> View {
+pub(super) fn disk(content: &str) -> View {
     only("disk", Entry::placed(content))
 }
 
@@ -126,7 +134,7 @@ fn foreign() -> View {
     only("disk", Entry { mode: 0o604, placed: false, ..Entry::placed(FOREIGN) })
 }
 
-fn linked() -> View {
+pub(super) fn linked() -> View {
     only("disk", Entry { mode: 0o644, linked: true, ..Entry::placed(ONE) })
 }
 
@@ -148,15 +156,15 @@ fn link_one(site: &Site) {
     site.prepare(&link(site));
 }
 
-fn place(site: &Site) -> Vec<String> {
+pub(super) fn place(site: &Site) -> Vec<String> {
     site.place(&site.record_of(ONE), &[])
 }
 
-fn replace(site: &Site) -> Vec<String> {
+pub(super) fn replace(site: &Site) -> Vec<String> {
     site.place(&site.record_of(ONE), &["--replace"])
 }
 
-fn link(site: &Site) -> Vec<String> {
+pub(super) fn link(site: &Site) -> Vec<String> {
     site.place(&site.record_of(ONE), &["--access", "ro"])
 }
 
@@ -174,7 +182,7 @@ fn stream(site: &Site) -> Vec<String> {
 }
 
 fn transfer(site: &Site) -> Vec<String> {
-    let path = site.ground.store.join(ONE);
+    let path = site.store.join(ONE);
     site.place(&site.record(ONE, &[format!("transfer://{}", path.display())]), &[])
 }
 
@@ -186,11 +194,11 @@ fn corrupt(site: &Site) -> Vec<String> {
     site.place(&site.record(ONE, &[site.url(SPOILT)]), &[])
 }
 
-fn remove(site: &Site) -> Vec<String> {
+pub(super) fn remove(site: &Site) -> Vec<String> {
     ["remove", text(&site.out("disk"))].map(str::to_owned).into()
 }
 
-fn rename(site: &Site) -> Vec<String> {
+pub(super) fn rename(site: &Site) -> Vec<String> {
     ["move", text(&site.out("disk")), text(&site.out("sub/disk"))].map(str::to_owned).into()
 }
 
@@ -200,6 +208,15 @@ fn list(_: &Site) -> Vec<String> {
 
 const NO_ANONYMOUS: &str = "stage.anonymous#*=eopnotsupp";
 const NO_ANONYMOUS_NO_NOREPLACE: &str = "stage.anonymous#*=eopnotsupp,publish.rename#*=einval";
+
+/// The operation of this name.
+pub(super) fn find(name: &str) -> Operation {
+    all().into_iter().find(|operation| operation.name == name).unwrap_or_else(|| panic!("no operation {name}"))
+}
+
+/// The store's own files may be linked. Their digests are not remembered: a link changes the time by which a file is known
+/// to be unchanged for long enough, so that what one case meets would depend on the case before.
+const LINKING: &str = "hardlink = true\nverify = \"always\"";
 
 /// Every operation, in the order in which they are told of.
 pub(super) fn all() -> Vec<Operation> {
@@ -214,7 +231,7 @@ fn placements() -> Vec<Operation> {
         .to("copy", only("disk", Entry { mode: 0o640, owner: (1000, 1001), ..Entry::placed("grown") }));
     dressed.name = "copy";
     let first = Operation { name: "first_use", first_use: true, ..reflink() };
-    let hardlink = Operation { store: "hardlink = true", ..Operation::new("hardlink", Fs::Ext4, Place, link) };
+    let hardlink = Operation { store: LINKING, ..Operation::new("hardlink", Fs::Ext4, Place, link) };
     let hardlink = || hardlink.clone().to("hardlink", linked());
     let over = Operation::new("fail_over", Fs::Ext4, Place, fail_over).to("copy", disk(ONE));
     let mut collect = copy().lacking("collect", NO_ANONYMOUS).from(View::new(), |site| {
@@ -227,14 +244,17 @@ fn placements() -> Vec<Operation> {
         first,
         reflink().lacking("copy_without_clones", "stage.clone#*=eopnotsupp").to("copy", disk(ONE)),
         copy().lacking("named", NO_ANONYMOUS),
-        Operation {
-            tolerates: &["publish.unlink"],
-            ..copy().lacking("named_without_noreplace", NO_ANONYMOUS_NO_NOREPLACE)
-        },
+        copy().lacking("named_without_noreplace", NO_ANONYMOUS_NO_NOREPLACE),
         hardlink(),
         hardlink().lacking("hardlink_named", NO_ANONYMOUS),
         Operation::new("stream", Fs::Xfs, Place, stream).to("stream", disk("text")),
         Operation::new("transfer", Fs::Xfs, Place, transfer).to("transfer", disk(ONE)),
+        // The digest is not wanted, so that nothing has to be read here.
+        Operation {
+            store: "verify = \"never\"",
+            through_fuse: true,
+            ..copy().lacking("copy_range_through_fuse", "").to("copy-range", disk(ONE))
+        },
         over.lacking("fail_over_named", NO_ANONYMOUS),
         collect,
     ]
@@ -244,7 +264,7 @@ fn replacements() -> Vec<Operation> {
     use Kind::Replace;
     let reflink = Operation::new("replace", Fs::Xfs, Replace, replace).to("reflink", disk(ONE));
     let copy = || Operation::new("", Fs::Ext4, Replace, replace).to("copy", disk(ONE));
-    let relink = Operation { store: "hardlink = true", ..Operation::new("", Fs::Ext4, Replace, relink) };
+    let relink = Operation { store: LINKING, ..Operation::new("", Fs::Ext4, Replace, relink) };
     let relink = || relink.clone().to("hardlink", linked());
     vec![
         reflink.from(disk(OTHER), place_other),
@@ -261,7 +281,7 @@ fn failures() -> Vec<Operation> {
         let replace = Operation::new("", Fs::Xfs, Kind::Replace, replace).to("reflink", disk(ONE));
         replace.from(disk(OTHER), place_other)
     };
-    let relink = Operation { store: "hardlink = true", ..Operation::new("", Fs::Ext4, Kind::Replace, relink) };
+    let relink = Operation { store: LINKING, ..Operation::new("", Fs::Ext4, Kind::Replace, relink) };
     let mut undurable = replace().failing("replace_unsynced", "publish.sync-directory#1=eio", "eio");
     undurable.leaves_after = true;
     let mut unconfirmed = replace().failing("replace_unconfirmed", "ledger.confirm#1=eio", "eio");
@@ -271,10 +291,10 @@ fn failures() -> Vec<Operation> {
         reflink().failing("place_unsynced", "publish.sync-directory#1=eio", "eio"),
         reflink().failing("place_unconfirmed", "ledger.confirm#1=eio", "eio"),
         reflink().failing("place_unnamed", "publish.link#1=eio", "eio"),
-        replace().failing("replace_unnamed", "publish.rename#1=eio", "eio"),
+        replace().failing("replace_unnamed", "publish.replace#1=eio", "eio"),
         relink.to("hardlink", linked()).from(foreign(), put_foreign).failing(
             "replace_by_hardlink_unnamed",
-            "publish.rename#1=eio",
+            "publish.replace#1=eio",
             "eio",
         ),
         undurable,
@@ -288,9 +308,13 @@ fn removals() -> Vec<Operation> {
     let moved = only("sub/disk", Entry::placed(ONE));
     let rename = Operation::new("move", Fs::Xfs, Kind::Move, rename).from(disk(ONE), place_one);
     let rename = || rename.clone().to("", moved.clone());
+    // What goes here is one name of the store's file.
+    let unlink =
+        Operation { store: LINKING, ..Operation::new("remove_hardlink", Fs::Ext4, Kind::Remove, self::remove) };
     vec![
         remove(),
         rename(),
+        unlink.from(linked(), link_one),
         remove().failing("remove_refused", "remove.unlink#1=eio", "eio"),
         rename().failing("move_refused", "move.rename#1=eio", "eio"),
     ]
@@ -298,7 +322,9 @@ fn removals() -> Vec<Operation> {
 
 fn recoveries() -> Vec<Operation> {
     let recover = |name, left: View, prepare| {
-        Operation::new(name, Fs::Xfs, Kind::Recover, list).to("", left.clone()).from(left, prepare)
+        let operation = Operation::new(name, Fs::Xfs, Kind::Recover, list).to("", left.clone()).from(left, prepare);
+        // What cannot be settled now is settled by the next command; this one does its own work.
+        Operation { tolerates: &["publish.unlink", "ledger.sync-directory"], ..operation }
     };
     let moved = only("sub/disk", Entry::placed(ONE));
     vec![
@@ -309,7 +335,7 @@ fn recoveries() -> Vec<Operation> {
         }),
         recover("recover_replace", disk(ONE), |site| {
             place_other(site);
-            site.prepare_killed(&replace(site), "publish.rename=kill-after");
+            site.prepare_killed(&replace(site), "publish.replace=kill-after");
         }),
         recover("recover_remove", View::new(), |site| {
             place_one(site);

@@ -1,20 +1,21 @@
 //! Where an operation runs again and again, each time from the same beginning.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::{fmt, fs};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha512};
 use tempfile::TempDir;
 
 use super::build::FaultBuild;
+use super::disk::{Disk, Mirror, fast, own_dir};
+use super::operation::Operation;
+use crate::support::answer::Answer;
 use crate::support::clock;
 use crate::support::command::Landfall;
 use crate::support::disk::sparse_file;
-use crate::support::mounts::Fs;
 use crate::support::world::World;
 
 /// What the hello handler serves.
@@ -32,32 +33,34 @@ pub(super) const GROWN: usize = (1 << 20) + 99_999;
 /// The content of files that nobody placed.
 pub(super) const FOREIGN: &str = "foreign";
 
-/// The directories of a site.
-pub(super) struct Ground {
+/// Where the agent's state is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// On the same disk as the targets: when that loses its power, the ledger has to survive it.
+    Together,
+    /// Elsewhere: no sync of the ledger helps the targets, and what it says has to hold for them.
+    Apart,
+}
+
+/// A disk with images and targets, and an agent's configuration and state.
+pub(super) struct Site {
+    pub(super) build: &'static FaultBuild,
     /// The root of the configured store. Its files stay as they are.
     pub(super) store: PathBuf,
     /// Beneath it are the targets.
-    pub(super) out: PathBuf,
-    /// Configuration and records.
-    pub(super) home: PathBuf,
-    /// The agent's state.
-    pub(super) state: PathBuf,
-}
-
-/// A ground with images, records and configuration.
-pub(super) struct Site {
-    pub(super) ground: Ground,
-    pub(super) build: &'static FaultBuild,
-    /// What lacks here all the time, as faults.
-    pub(super) lacking: &'static str,
+    out: PathBuf,
+    home: PathBuf,
+    state: PathBuf,
+    lacking: &'static str,
     /// Bytes by name, for recognizing what a file holds.
     pub(super) contents: BTreeMap<&'static str, Vec<u8>>,
-    /// Removes the directories that are this site's own.
-    own: Vec<TempDir>,
+    // Unmounted in this order.
+    _mirror: Option<Mirror>,
+    pub(super) disk: Disk,
+    _aside: TempDir,
 }
 
 /// How a command ended.
-#[derive(Debug)]
 pub(super) struct Ended {
     /// The exit status, or the negated signal.
     pub(super) status: i32,
@@ -66,7 +69,20 @@ pub(super) struct Ended {
     pub(super) stderr: String,
 }
 
+/// The little of it that tells what went wrong.
+impl fmt::Debug for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (method, error) = (&self.document["method"], &self.document["error"]);
+        write!(f, "[status {}, method {method}, error {error}, standard error {:?}]", self.status, self.stderr)
+    }
+}
+
 impl Ended {
+    pub(super) fn of(answer: Answer) -> Self {
+        let document = serde_json::from_str(&answer.stdout).unwrap_or_default();
+        Self { status: answer.status, document, stderr: answer.stderr }
+    }
+
     /// Kind and code of the reported error.
     pub(super) fn error(&self) -> (&str, &str) {
         let error = &self.document["error"];
@@ -75,65 +91,70 @@ impl Ended {
 }
 
 impl Site {
-    /// Store and targets on `fs`, with a store of its own where links to its files are to be made; the state where it is
-    /// fastest, since it only has to survive the process here.
-    pub(super) fn on(world: &World, fs: Fs, own_store: bool) -> Self {
-        let of = |fs: Fs| world.mounts.dir(fs).unwrap_or_else(|reason| panic!("{}: {reason}", fs.name()));
-        let fast = world.mounts.dir(Fs::Tmpfs).unwrap_or_else(|_| of(Fs::Temp));
-        let own = [of(fs), fast].map(own_dir);
-        let [here, aside] = own.each_ref().map(|dir| dir.path().to_owned());
-        let store = if own_store { here.join("store") } else { of(fs).join("faults-store") };
-        let ground = Ground { store, out: here.join("out"), home: aside.join("home"), state: aside.join("state") };
-        Self::with(world, ground, own.into())
-    }
-
-    /// A site upon directories that need not be there yet. Files that are in the store already are taken for its images.
-    pub(super) fn with(world: &World, ground: Ground, own: Vec<TempDir>) -> Self {
+    /// A place for this operation.
+    pub(super) fn new(world: &World, operation: &Operation, layout: Layout) -> Self {
         let build = FaultBuild::get(world);
-        make_store(&ground.store);
-        for dir in [&ground.out, &ground.home] {
-            fs::create_dir_all(dir).unwrap();
+        let (disk, aside) = (Disk::new(world, operation.fs), own_dir(fast(world)));
+        let mirror = operation.through_fuse.then(|| Mirror::of(world, &disk));
+        let seen = mirror.as_ref().map_or(disk.dir(), Mirror::dir);
+        let (store, out) = (seen.join("store"), seen.join("out"));
+        let state = match layout {
+            Layout::Together => disk.dir(),
+            Layout::Apart => aside.path(),
+        };
+        let (home, state) = (aside.path().join("home"), state.join("state"));
+        for dir in [&out, &home] {
+            fs::create_dir(dir).unwrap();
         }
-        let mut contents: BTreeMap<_, _> =
-            [ONE, OTHER, SPOILT].map(|name| (name, fs::read(ground.store.join(name)).unwrap())).into();
-        let mut grown = contents[ONE].clone();
-        grown.resize(GROWN, 0);
-        contents.insert("grown", grown);
-        contents.insert("text", TEXT.into());
-        contents.insert(FOREIGN, b"nothing of ours".into());
-        let site = Self { ground, build, lacking: "", contents, own };
-        site.configure(world, "");
+        let site = Self {
+            build,
+            contents: contents(&store),
+            store,
+            out,
+            home,
+            state,
+            lacking: operation.lacking,
+            _mirror: mirror,
+            disk,
+            _aside: aside,
+        };
+        site.configure(world, operation);
         site
     }
 
-    /// Writes the configuration, with these further keys of the store.
-    pub(super) fn configure(&self, world: &World, more: &str) {
-        let plugins = [&world.install.file_plugin.parent().unwrap(), &world.install.hello_dir.as_path()]
-            .map(|dir| format!("{dir:?}"))
+    fn configure(&self, world: &World, operation: &Operation) {
+        let plugins: Vec<&Path> = [world.install.file_plugin.parent().unwrap(), &world.install.hello_dir]
             .into_iter()
-            .chain(super::transfer::plugin_dir(world).map(|dir| format!("{dir:?}")))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let Ground { store, state, home, .. } = &self.ground;
+            .chain(super::transfer::plugin_dir(world))
+            .collect();
         let text = format!(
-            "state_dir = {state:?}\nplugin_dirs = [{plugins}]\nstage_keep = \"0s\"\n\n\
-             [[store]]\nid = \"main\"\ntype = \"file\"\nroot = {store:?}\n{more}\n"
+            "state_dir = {:?}\nplugin_dirs = {plugins:?}\nstage_keep = \"0s\"\n\n\
+             [[store]]\nid = \"main\"\ntype = \"file\"\nroot = {:?}\n{}\n",
+            self.state, self.store, operation.store
         );
-        fs::write(home.join("landfall.toml"), text).unwrap();
+        fs::write(self.home.join("landfall.toml"), text).unwrap();
         // The state that every case begins with, so that plugins are not scanned anew for each.
-        self.clear_state();
-        assert_eq!(self.run(&["handlers"], "").status, 0);
-        let _ = fs::remove_dir_all(self.template());
-        fs::rename(&self.ground.state, self.template()).unwrap();
+        self.prepare(&["handlers"]);
+        fs::rename(&self.state, self.template()).unwrap();
+    }
+
+    /// Where the next command may write what it met.
+    pub(super) fn trace(&self) -> PathBuf {
+        self.home.join("trace")
+    }
+
+    /// The directory of all targets.
+    pub(super) fn out_dir(&self) -> &Path {
+        &self.out
     }
 
     fn template(&self) -> PathBuf {
-        self.ground.state.with_extension("template")
+        self.state.with_extension("template")
     }
 
     fn clear_state(&self) {
-        if self.ground.state.exists() {
-            fs::remove_dir_all(&self.ground.state).unwrap();
+        if self.state.exists() {
+            fs::remove_dir_all(&self.state).unwrap();
         }
     }
 
@@ -141,24 +162,25 @@ impl Site {
     pub(super) fn reset(&self, first_use: bool) {
         self.clear_state();
         if !first_use {
-            fs::create_dir(&self.ground.state).unwrap();
+            fs::create_dir(&self.state).unwrap();
             for entry in fs::read_dir(self.template()).unwrap() {
                 let entry = entry.unwrap();
-                fs::copy(entry.path(), self.ground.state.join(entry.file_name())).unwrap();
+                fs::copy(entry.path(), self.state.join(entry.file_name())).unwrap();
             }
         }
-        fs::remove_dir_all(&self.ground.out).unwrap();
-        fs::create_dir_all(self.ground.out.join("sub")).unwrap();
+        fs::remove_dir_all(&self.out).unwrap();
+        fs::create_dir_all(self.out.join("sub")).unwrap();
     }
 
     /// A path among the targets.
     pub(super) fn out(&self, name: &str) -> PathBuf {
-        self.ground.out.join(name)
+        self.out.join(name)
     }
 
     /// The arguments that place what a record names.
     pub(super) fn place(&self, record: &Path, more: &[&str]) -> Vec<String> {
-        let words = ["place", text(record), "--to", text(&self.out("disk"))];
+        let disk = self.out("disk");
+        let words = ["place", text(record), "--to", text(&disk)];
         words.into_iter().chain(more.iter().copied()).map(str::to_owned).collect()
     }
 
@@ -176,7 +198,7 @@ impl Site {
             "os_hash_value": digest,
             "locations": urls.iter().map(|url| json!({ "url": url, "metadata": {} })).collect::<Vec<_>>(),
         });
-        let path = self.ground.home.join(format!("{name}-{}.json", urls.len()));
+        let path = self.home.join(format!("{name}-{}.json", urls.len()));
         fs::write(&path, record.to_string()).unwrap();
         path
     }
@@ -188,7 +210,7 @@ impl Site {
 
     /// The location of a file of the store.
     pub(super) fn url(&self, name: &str) -> String {
-        format!("file://{}", self.ground.store.join(name).display())
+        format!("file://{}", self.store.join(name).display())
     }
 
     /// Runs a command with these faults, before those of what lacks here.
@@ -198,9 +220,7 @@ impl Site {
 
     /// The same; each fault point that is met becomes a line of the file `trace`.
     pub(super) fn run_traced<A: AsRef<str>>(&self, words: &[A], faults: &str, trace: Option<&Path>) -> Ended {
-        let answer = self.command(words, faults, trace).run();
-        let document = serde_json::from_str(&answer.stdout).unwrap_or_default();
-        Ended { status: answer.status, document, stderr: answer.stderr }
+        Ended::of(self.command(words, faults, trace).run())
     }
 
     /// The command, to be run.
@@ -210,7 +230,7 @@ impl Site {
             .args(words.iter().map(AsRef::as_ref))
             .arg("--json")
             .arg("--config")
-            .arg(self.ground.home.join("landfall.toml"))
+            .arg(self.home.join("landfall.toml"))
             .env("LANDFALL_FAULTS", all.join(","));
         if let Some(trace) = trace {
             command = command.env("LANDFALL_FAULT_TRACE", trace);
@@ -222,19 +242,14 @@ impl Site {
     #[track_caller]
     pub(super) fn prepare<A: AsRef<str>>(&self, words: &[A]) {
         let ended = self.run(words, "");
-        assert_eq!(ended.status, 0, "{ended:#?}");
+        assert_eq!(ended.status, 0, "{ended:?}");
     }
 
     /// Runs a command that prepares a case and is killed at this point.
     #[track_caller]
     pub(super) fn prepare_killed<A: AsRef<str>>(&self, words: &[A], fault: &str) {
         let ended = self.run(words, fault);
-        assert_eq!(ended.status, -9, "{fault}: {ended:#?}");
-    }
-
-    /// Keeps a directory for as long as the site.
-    pub(super) fn keep(&mut self, dir: TempDir) {
-        self.own.push(dir);
+        assert_eq!(ended.status, -9, "{fault}: {ended:?}");
     }
 }
 
@@ -243,30 +258,32 @@ pub(super) fn text(path: &Path) -> &str {
     path.to_str().expect("paths of these tests are UTF-8")
 }
 
-pub(super) fn own_dir(parent: &Path) -> TempDir {
-    tempfile::Builder::new().prefix("faults-").tempdir_in(parent).expect("a temporary directory")
+fn contents(store: &Path) -> BTreeMap<&'static str, Vec<u8>> {
+    let mut contents: BTreeMap<_, _> =
+        [ONE, OTHER, SPOILT].map(|name| (name, fs::read(store.join(name)).unwrap())).into();
+    let mut grown = contents[ONE].clone();
+    grown.resize(GROWN, 0);
+    contents.insert("grown", grown);
+    contents.insert("text", TEXT.into());
+    contents.insert(FOREIGN, b"nothing of ours".into());
+    contents
 }
 
-/// Makes the store's files, once, and waits until their digests may be remembered.
-fn make_store(store: &Path) {
-    // Sites share a store where they can, so that only the first has to wait.
-    static MAKING: Mutex<()> = Mutex::new(());
-    let _making = MAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+/// Makes the store's files, and waits until their digests may be remembered.
+pub(super) fn make_store(store: &Path) {
     let path = |name| store.join(name);
-    if !path(SPOILT).exists() {
-        fs::create_dir_all(store).unwrap();
-        let kib = 1_u64 << 10;
-        // Data at both sides of holes, in more than one chunk of a copy, and a hole at the end.
-        sparse_file(&path(ONE), 1024 * kib + 777, &[(0, 200 << 10), (640 * kib, 290 << 10)]);
-        sparse_file(&path(OTHER), 300 * kib, &[(100 * kib, 200 << 10)]);
-        let mut spoilt = fs::read(path(ONE)).unwrap();
-        spoilt[700 << 10] ^= 1;
-        fs::write(path(SPOILT), spoilt).unwrap();
-        for name in [ONE, OTHER, SPOILT] {
-            fs::set_permissions(path(name), fs::Permissions::from_mode(0o644)).unwrap();
-        }
-        rustix::fs::syncfs(fs::File::open(store).unwrap()).unwrap();
+    fs::create_dir(store).unwrap();
+    let kib = 1_u64 << 10;
+    // Data at both sides of a hole, in more than one chunk of a copy, and a hole at the end.
+    sparse_file(&path(ONE), 1024 * kib + 777, &[(0, 200 << 10), (640 * kib, 290 << 10)]);
+    sparse_file(&path(OTHER), 300 * kib, &[(100 * kib, 200 << 10)]);
+    let mut spoilt = fs::read(path(ONE)).unwrap();
+    spoilt[700 << 10] ^= 1;
+    fs::write(path(SPOILT), spoilt).unwrap();
+    for name in [ONE, OTHER, SPOILT] {
+        fs::set_permissions(path(name), fs::Permissions::from_mode(0o644)).unwrap();
     }
+    rustix::fs::syncfs(fs::File::open(store).unwrap()).unwrap();
     for name in [ONE, OTHER, SPOILT] {
         clock::until_older(&path(name), 2100);
     }

@@ -45,21 +45,21 @@ impl Site {
     pub(super) fn observe(&self) -> Result<Observed, String> {
         let ended = self.run(&["placements"], "");
         if ended.status != 0 {
-            return Err(format!("placements fails: {ended:#?}"));
+            return Err(format!("placements fails: {ended:?}"));
         }
         let rows = ended.document["placements"].as_array().cloned().unwrap_or_default();
         let mut observed = Observed { view: View::new(), hidden: Vec::new() };
-        self.look(&self.ground.out, "", &mut observed)?;
+        self.look(self.out_dir(), "", &mut observed)?;
         for row in &rows {
             let path = Path::new(row["path"].as_str().unwrap_or_default());
-            let wrong = |what: &str| Err(format!("the ledger's row {what}: {row:#}; on the disk {observed:#?}"));
+            let wrong = |what: &str| Err(format!("the ledger's row {what}: {row:#}"));
             if row["state"] != "placed" {
                 return wrong("is not settled");
             }
             if row["stands"] != true {
                 return wrong("does not stand");
             }
-            let name = path.strip_prefix(&self.ground.out).ok().and_then(Path::to_str).unwrap_or_default();
+            let name = path.strip_prefix(self.out_dir()).ok().and_then(Path::to_str).unwrap_or_default();
             let inode = path.symlink_metadata().map_err(|error| format!("{row:#}: {error}"))?.ino();
             if row["inode"] != inode {
                 return wrong("names another inode");
@@ -105,17 +105,17 @@ impl Site {
     }
 
     fn is_of_the_store(&self, meta: &fs::Metadata) -> bool {
-        let store = self.ground.store.join(ONE).metadata().expect("the store's file is there");
+        let store = self.store.join(ONE).metadata().expect("the store's file is there");
         (store.dev(), store.ino()) == (meta.dev(), meta.ino())
     }
 
     /// The store's own file has its bytes, owner and mode, and no name that nobody knows of.
     fn store_is_untouched(&self, observed: &Observed) -> Result<(), String> {
-        let path = self.ground.store.join(ONE);
+        let path = self.store.join(ONE);
         let meta = path.metadata().map_err(|error| error.to_string())?;
         let links = 1 + observed.view.values().filter(|entry| entry.linked).count() as u64;
         if meta.nlink() != links {
-            return Err(format!("the store's file has {} names, not {links}: {observed:#?}", meta.nlink()));
+            return Err(format!("the store's file has {} names, not {links}: {observed:?}", meta.nlink()));
         }
         if (meta.uid(), meta.gid(), meta.mode() & 0o7777) != (0, 0, 0o644) {
             return Err("the store's file has another owner or mode".to_owned());

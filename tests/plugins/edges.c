@@ -121,7 +121,6 @@ static imgh_status open_edge(imgh_instance *self, imgh_call *call, imgh_str requ
   if ((edge = calloc(1, sizeof *edge)) == NULL) return imgh_fail(err, IMGH_ERR_INTERNAL, "no-memory", "no memory");
   edge->source.struct_size = sizeof edge->source;
   edge->source.ctx = edge;
-  edge->source.fd = -1;
   edge->source.read = read_edge;
   edge->source.close = close_edge;
   if (text_of(request, text, sizeof text)) {

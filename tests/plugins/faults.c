@@ -18,7 +18,8 @@
  *   more/N/TEXT             serve TEXT and N bytes of x after it, whatever the range
  *   read-error/KIND/SCOPE/CODE, read-wedge/TEXT, close-wedge/TEXT: open well, then fail or hang
  *   over-commit/TEXT        commit more than was reserved
- *   bad-fd, no-read, no-source, short-source, bad-size, bad-validator: open gives nonsense
+ *   output                  open an output, and return what the host said
+ *   bad-fd, standard-fd/FD, no-read, no-source, short-source, bad-size, bad-validator: open gives nonsense
  * Verbs of the transfer; the content of SIZE bytes is 'a' + offset % 23, but zeros from 64 KiB to 128 KiB:
  *   whole/SIZE              write with write_at, zero and adopt_fd, out of order, over set_size, and finish
  *   twice/SIZE              the first call in this process writes garbage and fails as unavailable, later ones are whole
@@ -92,9 +93,7 @@ static struct order order_of(imgh_str request) {
 static imgh_status fail_as(imgh_error *err, const char *kind, const char *scope, const char *code) {
   char message[128];
   snprintf(message, sizeof message, "the URL asked for kind %s, scope %s, code %s", kind, scope, code);
-  imgh_fail(err, (imgh_status)number(kind), code, message);
-  err->scope = (uint32_t)number(scope);
-  return (imgh_status)number(kind);
+  return imgh_fail_scoped(err, (imgh_status)number(kind), (uint32_t)number(scope), code, message);
 }
 
 static void wait_for_cancel(const imgh_host *host, imgh_call *call) {
@@ -194,7 +193,7 @@ static imgh_status read_fault(void *ctx, imgh_call *call, uint64_t offset, uint6
 static void close_fault(void *ctx) {
   struct opened *opened = ctx;
   if (is(&opened->order, "close-wedge")) wedge();
-  if (opened->source.fd >= 0 && !is(&opened->order, "bad-fd")) close(opened->source.fd);
+  if (is(&opened->order, "fd")) close(opened->source.fd);
   free(opened);
 }
 
@@ -206,6 +205,10 @@ static imgh_status open_fault(imgh_instance *self, imgh_call *call, imgh_str req
   struct opened *opened;
   if (done >= 0) return (imgh_status)done;
   if (is(&order, "no-source")) return 0;
+  if (is(&order, "output")) {
+    const imgh_output *output;
+    return self->host->open_output(call, 0, 1, imgh_text(""), &output, err);
+  }
   opened = calloc(1, sizeof *opened);
   if (opened == NULL) return imgh_fail(err, IMGH_ERR_INTERNAL, "no-memory", "no memory");
   opened->order = order;
@@ -218,9 +221,13 @@ static imgh_status open_fault(imgh_instance *self, imgh_call *call, imgh_str req
                         : is(&order, "stream")   ? -1
                                                  : (int64_t)opened->len;
   opened->source.flags = is(&order, "stream") ? 0 : IMGH_SOURCE_RANGED;
-  opened->source.fd = is(&order, "bad-fd") ? 9999 : -1;
+  if (is(&order, "bad-fd") || is(&order, "standard-fd")) {
+    opened->source.flags |= IMGH_SOURCE_FD;
+    opened->source.fd = is(&order, "bad-fd") ? 9999 : atoi(order.arg[0]);
+  }
   if (is(&order, "bad-validator")) opened->source.validator = bad_text;
   if (is(&order, "fd")) {
+    opened->source.flags |= IMGH_SOURCE_FD;
     opened->source.fd = memfd_create("fault", MFD_CLOEXEC);
     if (write(opened->source.fd, opened->text, opened->len) != (ssize_t)opened->len) abort();
   }

@@ -21,9 +21,11 @@ enum {
   MANY_HANDLERS, NULL_INFO, INFO_NOT_JSON, INFO_NOT_UTF8, BAD_ID, NO_FUNCTION, BAD_NAME, BAD_THREADS, TWICE,
   PANIC_ABORTS, WORKER_ONLY,
   /* Refused by the scan. */
-  ABORT_IN_CONSTRUCTOR, EXIT_IN_CONSTRUCTOR, HANG_IN_CONSTRUCTOR, CRASH_IN_ENTRY,
+  ABORT_IN_CONSTRUCTOR, EXIT_IN_CONSTRUCTOR, HANG_IN_CONSTRUCTOR, CRASH_IN_ENTRY, CRASH_IN_CREATE, CRASH_IN_DESTROY,
   /* Refused when the handler is made. */
-  CREATE_FAILS, CREATE_LIES
+  CREATE_FAILS, CREATE_LIES,
+  /* Loaded, and found by `landfall handlers check`. */
+  CRASH_IN_DESTROY_NULL, PRINTS, LEAKS
 };
 #ifndef CASE
 #define CASE PLAIN
@@ -32,12 +34,18 @@ enum {
 static imgh_status create(const imgh_host *host, imgh_str config, imgh_instance **out, imgh_error *err) {
   (void)host;
   (void)config;
+  if (CASE == CRASH_IN_CREATE) abort();
+  if (CASE == PRINTS) printf("a line in the middle of the answer\n");
+  if (CASE == LEAKS && dup(STDERR_FILENO) < 0) abort();
   if (CASE == CREATE_FAILS) return imgh_fail(err, IMGH_ERR_INVALID, "bad-config", "this handler takes nothing");
   if (CASE != CREATE_LIES) *out = calloc(1, 1);
   return 0;
 }
 
-static void destroy(imgh_instance *self) { free(self); }
+static void destroy(imgh_instance *self) {
+  if (CASE == (self == NULL ? CRASH_IN_DESTROY_NULL : CRASH_IN_DESTROY)) abort();
+  free(self);
+}
 
 static imgh_status read_table(void *ctx, imgh_call *call, uint64_t offset, uint64_t len, const imgh_sink *sink,
                               imgh_error *err) {
@@ -60,7 +68,7 @@ static imgh_status read_table(void *ctx, imgh_call *call, uint64_t offset, uint6
 static void close_table(void *ctx) { (void)ctx; }
 
 static const imgh_source source = {
-    .struct_size = sizeof(imgh_source), .size = 5, .fd = -1, .read = read_table, .close = close_table};
+    .struct_size = sizeof(imgh_source), .size = 5, .read = read_table, .close = close_table};
 
 static imgh_status open_table(imgh_instance *self, imgh_call *call, imgh_str request, const imgh_source **out,
                               imgh_error *err) {

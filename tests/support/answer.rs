@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::schema::faults_of_place;
+
 /// Stands in for every secret that a test plants; no output may hold it.
 pub(crate) const CANARY: &str = "c4n4ry-S3cret";
 
@@ -48,8 +50,8 @@ impl fmt::Debug for Answer {
 }
 
 impl Answer {
-    /// Takes it apart, and holds it to what every answer owes: no control characters, no secret, and one document when
-    /// JSON was asked for.
+    /// Takes it apart, and holds it to what every answer owes: no control characters, no secret, and one document by its
+    /// schema when JSON was asked for.
     pub(crate) fn new(line: String, status: i32, stdout: Vec<u8>, stderr: Vec<u8>, json: bool, terminal: bool) -> Self {
         let text =
             |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_else(|error| panic!("{line}: not UTF-8: {error}"));
@@ -60,10 +62,15 @@ impl Answer {
             }
             assert!(!has_secret(text), "{line}: {name} has the planted secret: {text}");
         }
-        let document = (json && status != 2).then(|| {
+        // A command line that is not understood is told of on standard error alone.
+        let document = (json && !(status == 2 && stdout.is_empty())).then(|| -> Value {
             serde_json::from_str(&stdout)
                 .unwrap_or_else(|error| panic!("{line}: not one JSON document: {error}\n{stdout}\n{stderr}"))
         });
+        if let Some(document) = document.as_ref().filter(|document| document["schema"] == "landfall.place/0") {
+            let faults = faults_of_place(document);
+            assert!(faults.is_empty(), "{line}: {faults:#?}");
+        }
         Self { line, status, stdout, stderr, document }
     }
 

@@ -8,14 +8,13 @@ use super::world::World;
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) needs: Vec<Need>,
-    pub(crate) alone: bool,
     pub(crate) run: Box<dyn FnOnce(&World) + Send>,
 }
 
 impl Case {
     /// A test that panics when it fails.
     pub(crate) fn new(name: impl Into<String>, run: impl FnOnce(&World) + Send + 'static) -> Self {
-        Self { name: name.into(), needs: Vec::new(), alone: false, run: Box::new(run) }
+        Self { name: name.into(), needs: Vec::new(), run: Box::new(run) }
     }
 
     /// Adds what it needs.
@@ -27,12 +26,6 @@ impl Case {
     /// Adds a file system that it needs.
     pub(crate) fn on(mut self, fs: Fs) -> Self {
         self.needs.push(Need::FileSystem(fs));
-        self
-    }
-
-    /// Lets no other test run beside it.
-    pub(crate) fn alone(mut self) -> Self {
-        self.alone = true;
         self
     }
 }

@@ -94,7 +94,7 @@ impl Landfall {
     }
 
     /// Runs it as a user without rights. For tests that need root.
-    pub(crate) fn as_nobody(self) -> Self {
+    pub(crate) fn unprivileged(self) -> Self {
         let id = NOBODY.to_string();
         let setpriv = find_program("setpriv").expect("util-linux is installed");
         self.under(&[setpriv.to_str().unwrap(), "--clear-groups", "--reuid", &id, "--regid", &id])

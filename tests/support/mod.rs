@@ -14,4 +14,5 @@ pub(crate) mod needs;
 pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod sandbox;
+pub(crate) mod schema;
 pub(crate) mod world;

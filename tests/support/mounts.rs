@@ -153,20 +153,32 @@ fn mount_one(run_dir: &Path, kind: Fs) -> Result<PathBuf, String> {
     match kind.maker() {
         None => mount(Some("tmpfs"), &dir, Some("tmpfs"), MsFlags::empty(), Some("size=1g"))
             .map_err(|error| format!("mount: {error}"))?,
-        Some((program, options)) => {
-            let maker = find_program(program).ok_or_else(|| format!("{program} is not installed"))?;
+        Some(_) => {
             let image = run_dir.join(format!("{}.img", kind.name()));
-            fs::File::create(&image).and_then(|file| file.set_len(SIZE)).map_err(|error| error.to_string())?;
-            let mut make = Command::new(maker);
-            succeed(make.args(options).arg(&image))?;
-            succeed(Command::new("mount").args(["-o", "loop", "-t", kind.name()]).arg(&image).arg(&dir))?;
+            make_image(kind, &image, SIZE)?;
+            mount_image(kind, &image, &dir)?;
         }
     }
     fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     Ok(dir)
 }
 
-fn succeed(command: &mut Command) -> Result<(), String> {
+/// Makes a file system in a sparse file of this size.
+pub(crate) fn make_image(kind: Fs, image: &Path, size: u64) -> Result<(), String> {
+    let (program, options) = kind.maker().ok_or_else(|| format!("{} needs no image", kind.name()))?;
+    let maker = find_program(program).ok_or_else(|| format!("{program} is not installed"))?;
+    fs::File::create(image).and_then(|file| file.set_len(size)).map_err(|error| error.to_string())?;
+    succeed(Command::new(maker).args(options).arg(image))
+}
+
+/// Mounts what [`make_image`] made, or a copy of it.
+pub(crate) fn mount_image(kind: Fs, image: &Path, dir: &Path) -> Result<(), String> {
+    // XFS would not mount two copies of one file system at once.
+    let options = if kind == Fs::Xfs { "loop,nouuid" } else { "loop" };
+    succeed(Command::new("mount").args(["-o", options, "-t", kind.name()]).arg(image).arg(dir))
+}
+
+pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|error| format!("{:?}: {error}", command.get_program()))?;
     if output.status.success() {
         return Ok(());

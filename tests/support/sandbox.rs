@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::answer::Answer;
@@ -144,9 +144,4 @@ impl<'w> Sandbox<'w> {
     pub(crate) fn only(&self, names: &[&str]) {
         super::left_over::assert_only(self.out.path(), names);
     }
-}
-
-/// A location that is only a URL.
-pub(crate) fn location(path: &Path) -> Value {
-    json!({ "url": format!("file://{}", path.display()) })
 }

@@ -20,9 +20,8 @@ impl ImageHandler for Hello {
     }
 
     async fn open(&self, _: &Call, request: &Request) -> Result<Box<dyn Source>> {
-        let url = request.location.as_ref().map(|location| location.url.as_str());
-        match url.and_then(|url| url.strip_prefix("hello://")) {
-            Some(text) => Ok(Box::new(Text(text.to_owned()))),
+        match &request.location {
+            Some(location) => Ok(Box::new(Text(location.after_scheme().to_owned()))),
             None => Err(Error::new(ErrorKind::Invalid, "no-text", "there is no hello://TEXT in the request")),
         }
     }

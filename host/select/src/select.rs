@@ -108,8 +108,9 @@ fn evaluate(
         Criterion::Weight => Ok(weight::rank(locations, node.name)),
         Criterion::StoreType { prefer } => Ok(store_type::rank(locations, prefer)),
         Criterion::LocationOrder => {
-            let rank =
-                |index: usize| Ranking::keep(index, Some(index as f64), format!("location {index} in the record"));
+            let rank = |index: usize| {
+                Ranking::keep(index, Some(index as f64), format!("number {} in the record", index.saturating_add(1)))
+            };
             Ok((0..locations.len()).map(rank).collect())
         }
         Criterion::External { name } => match external.iter().find(|given| given.name == *name) {

@@ -44,7 +44,7 @@ fn each_node_has_its_own_order_of_two_weighted_locations() {
     ];
     for (name, [(first, first_why), (second, second_why)]) in table {
         let selection = select(&locations, &Node { name }, &Strategy::default());
-        let in_record = |index: usize| format!("location {index} in the record");
+        let in_record = |index: usize| format!("number {} in the record", index + 1);
         assert_eq!(
             why(&selection),
             [
@@ -138,7 +138,7 @@ fn the_record_has_one_written_form() {
             "location": 0,
             "keys": [
                 {"criterion": "weight", "key": -2.0, "reason": "weight 2 (metrics.weight)"},
-                {"criterion": "location-order", "key": 0.0, "reason": "location 0 in the record"},
+                {"criterion": "location-order", "key": 0.0, "reason": "number 1 in the record"},
             ],
         }],
         "excluded": [{"location": 1, "criterion": "status", "reason": "status deleted"}],

@@ -33,13 +33,15 @@ pub(crate) struct BareImage {
 }
 
 impl ImageArgument {
-    /// Reads the argument. A URL is a bare location; an existing file is a record unless the options say what its bytes
-    /// are; anything else is an id.
+    /// Reads the argument. A URL is a bare location; a path is a record file, unless the options say what its bytes are. A
+    /// word without `/` and `.json` is an id where there are catalogs, whatever files the working directory has; elsewhere
+    /// it may be a file.
     pub(crate) fn read(
         text: &str,
         hash: Option<&str>,
         disk_format: Option<&str>,
         container_format: Option<&str>,
+        has_catalogs: bool,
     ) -> Result<Self> {
         let refuse = |code: &'static str, message: String| {
             Err(Error::new(ErrorKind::Invalid, code, message).scoped(Scope::Request))
@@ -80,7 +82,7 @@ impl ImageArgument {
             return Ok(Self::Standard);
         }
         let path = Path::new(text);
-        if path.exists() || text.contains('/') || text.ends_with(".json") {
+        if text.contains('/') || text.ends_with(".json") || (!has_catalogs && path.exists()) {
             return Ok(Self::Record(path.to_owned()));
         }
         Ok(Self::Id(text.to_owned()))
@@ -94,7 +96,7 @@ mod tests {
     #[test]
     fn a_secret_is_refused_and_not_repeated() {
         for url in ["http://user:CANARY@h/x", "https://h/x?sig=CANARY"] {
-            let error = ImageArgument::read(url, None, None, None).unwrap_err();
+            let error = ImageArgument::read(url, None, None, None, false).unwrap_err();
             assert_eq!(error.code(), "secret-in-argument");
             assert!(!error.message().contains("CANARY"));
         }
@@ -102,9 +104,11 @@ mod tests {
 
     #[test]
     fn words_are_told_apart() {
-        let read = |text, hash| ImageArgument::read(text, hash, None, None).unwrap();
+        let read = |text, hash| ImageArgument::read(text, hash, None, None, false).unwrap();
         assert_eq!(read("-", None), ImageArgument::Standard);
         assert_eq!(read("no-such-thing", None), ImageArgument::Id("no-such-thing".into()));
+        let id = ImageArgument::read("Cargo.toml", None, None, None, true).unwrap();
+        assert_eq!(id, ImageArgument::Id("Cargo.toml".into()), "no file shadows an id");
         assert_eq!(read("x.json", None), ImageArgument::Record("x.json".into()));
         assert!(matches!(read("http://h/x", None), ImageArgument::Bare(bare) if bare.disk_format == "raw"));
         assert!(

@@ -3,16 +3,23 @@
 mod argument;
 
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use landfall_handler_api::{Error, ErrorKind, ImageRecord, Location, Result, Scope};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::cancel::Cancel;
 use crate::config::{Catalog, Config};
 use crate::digest::Digest;
 use crate::redact;
 use crate::store;
 
 pub(crate) use argument::{BareImage, ImageArgument};
+
+/// Bytes of a location's URL. Paths are at most 4 KiB; a signed URL may need more.
+const URL_MAX: usize = 8 * 1024;
 
 /// Who vouches for a record, and so which files it may name when no store is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,10 +47,10 @@ pub(crate) struct Image {
 }
 
 /// Finds the record that `argument` names.
-pub(crate) fn find(argument: &ImageArgument, config: &Config) -> Result<Image> {
-    let image = match argument {
+pub(crate) fn find(argument: &ImageArgument, config: &Config, cancel: &Cancel) -> Result<Image> {
+    let mut image = match argument {
         ImageArgument::Standard => {
-            let record = parse(std::io::stdin().lock(), "standard input", config)?;
+            let record = parse(StandardInput { cancel }, "standard input", config)?;
             Image { record, origin: Origin::Stream }
         }
         ImageArgument::Record(path) => {
@@ -54,7 +61,25 @@ pub(crate) fn find(argument: &ImageArgument, config: &Config) -> Result<Image> {
         ImageArgument::Id(id) => Image { record: look_up(id, config)?, origin: Origin::Catalog },
     };
     refuse_oversized(&image.record, config)?;
+    refuse_unusable_status(&image.record)?;
+    // Glance shows the first location alone where it is not to show all.
+    if let (true, Some(url)) = (image.record.locations.is_empty(), &image.record.direct_url) {
+        image.record.locations = vec![Location::from_url(url)];
+    }
     Ok(image)
+}
+
+/// The image's own status, where the record gives one: only an active image has bytes that may be used.
+fn refuse_unusable_status(record: &ImageRecord) -> Result<()> {
+    let (kind, code) = match record.status.as_deref() {
+        None | Some("active") => return Ok(()),
+        Some("deactivated") => (ErrorKind::Denied, "image-deactivated"),
+        Some("queued" | "saving" | "uploading" | "importing") => (ErrorKind::Unavailable, "image-status"),
+        Some("deleted" | "pending_delete" | "killed") => (ErrorKind::NotFound, "image-status"),
+        Some(_) => (ErrorKind::Invalid, "image-status"),
+    };
+    let status = redact::printable(record.status.as_deref().unwrap_or_default());
+    Err(Error::new(kind, code, format!("the image is {status}, not active")).scoped(Scope::Image))
 }
 
 fn read(path: &Path, config: &Config) -> Result<ImageRecord> {
@@ -73,20 +98,55 @@ fn read(path: &Path, config: &Config) -> Result<ImageRecord> {
 fn parse(source: impl Read, name: &str, config: &Config) -> Result<ImageRecord> {
     let limit = config.limits.record_bytes;
     let mut bytes = Vec::new();
-    source
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|error| Error::os(&error, format_args!("read {name}")).scoped(Scope::Request))?;
+    source.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| match error.downcast::<Error>() {
+        Ok(cancelled) => cancelled,
+        Err(error) => Error::os(&error, format_args!("read {name}")).scoped(Scope::Request),
+    })?;
     if bytes.len() as u64 > limit {
         let message = format!("{name} has more than {limit} bytes");
         return Err(Error::new(ErrorKind::Limit, "record-bytes", message).scoped(Scope::Request));
     }
-    serde_json::from_slice(&bytes).map_err(|error| {
+    let record: ImageRecord = serde_json::from_slice(&bytes).map_err(|error| {
         // serde quotes what it met; a record may hold secrets, so only the place is told.
         let what = if error.is_data() { "is not an image record" } else { "is not JSON" };
         let message = format!("{name} {what}: see line {}, column {}", error.line(), error.column());
         Error::new(ErrorKind::Invalid, "record", message).scoped(Scope::Request)
-    })
+    })?;
+    let formats = record.disk_format.is_some() || record.container_format.is_some();
+    if formats || record.id.is_some() || !record.locations.is_empty() {
+        return Ok(record);
+    }
+    let message = format!("{name} is JSON, but no image record: it has no id, formats or locations");
+    Err(Error::new(ErrorKind::Invalid, "record", message).scoped(Scope::Request))
+}
+
+/// Standard input that a cancelled operation stops waiting for.
+struct StandardInput<'a> {
+    cancel: &'a Cancel,
+}
+
+impl Read for StandardInput<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let input = std::io::stdin();
+        loop {
+            self.cancel.check().map_err(std::io::Error::other)?;
+            let mut ready = [
+                PollFd::new(input.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.cancel.descriptor(), PollFlags::POLLIN),
+            ];
+            let left = self.cancel.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            // A millisecond more, so that the deadline has passed when the wait is over.
+            let timeout =
+                left.and_then(|left| PollTimeout::try_from(left.saturating_add(Duration::from_millis(1))).ok());
+            match poll(&mut ready, timeout) {
+                Err(nix::errno::Errno::EINTR) | Ok(0) => {}
+                Err(errno) => return Err(errno.into()),
+                // Straight from the descriptor: a buffer would hide bytes from the next wait.
+                Ok(_) if ready[0].any() == Some(true) => return Ok(rustix::io::read(input.as_fd(), &mut *buffer)?),
+                Ok(_) => {}
+            }
+        }
+    }
 }
 
 fn bare_record(bare: &BareImage, config: &Config) -> Result<ImageRecord> {
@@ -121,10 +181,21 @@ fn look_up(id: &str, config: &Config) -> Result<ImageRecord> {
     }
     for catalog in config.catalogs.values() {
         let Catalog::Directory { path } = catalog;
-        match read(&path.join(format!("{id}.json")), config) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            record => return record,
+        if !path.is_dir() {
+            let message = format!("the catalog directory {} is not there", path.display());
+            return Err(Error::new(ErrorKind::Unavailable, "catalog-unavailable", message).scoped(Scope::Request));
         }
+        let record = match read(&path.join(format!("{id}.json")), config) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            record => record?,
+        };
+        return match record.id.as_deref() {
+            Some(other) if other != id => {
+                let message = format!("the catalog's record of {shown} is that of {}", redact::printable(other));
+                Err(Error::new(ErrorKind::Invalid, "image-id-mismatch", message).scoped(Scope::Request))
+            }
+            _ => Ok(record),
+        };
     }
     let message = format!("no configured catalog has an image {shown}");
     Err(Error::new(ErrorKind::NotFound, "image", message).scoped(Scope::Request))
@@ -135,6 +206,10 @@ fn refuse_oversized(record: &ImageRecord, config: &Config) -> Result<()> {
     if record.locations.len() > usize::try_from(most).unwrap_or(usize::MAX) {
         let message = format!("the record has {} locations, {most} are allowed", record.locations.len());
         return Err(Error::new(ErrorKind::Limit, "record-locations", message).scoped(Scope::Request));
+    }
+    if record.locations.iter().any(|location| location.url.len() > URL_MAX) {
+        let message = format!("a location's URL has more than {URL_MAX} bytes");
+        return Err(Error::new(ErrorKind::Limit, "url-length", message).scoped(Scope::Request));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Progress on standard error: a bar, a JSON document a line, or nothing.
 
+use std::cell::RefCell;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +25,8 @@ pub(super) fn watch(option: ProgressOption) -> Box<dyn Watch> {
     match option {
         ProgressOption::Bar => Box::new(Bar::new()),
         ProgressOption::Auto if std::io::stderr().is_terminal() => Box::new(Bar::new()),
-        ProgressOption::Auto | ProgressOption::None => Box::new(Silence),
+        ProgressOption::Auto => Box::new(Failures::default()),
+        ProgressOption::None => Box::new(Silence),
         ProgressOption::Json => Box::new(Lines),
     }
 }
@@ -34,6 +36,28 @@ struct Silence;
 impl Watch for Silence {
     fn attempt(&self, _: usize, _: usize, _: &Attempt) {}
     fn failed(&self, _: &Attempt, _: &Error) {}
+    fn bytes(&self) -> Progress {
+        Arc::new(|_, _| {})
+    }
+}
+
+/// No progress, but a line for each failure that another attempt follows: a log would show success and hide what came
+/// before. The last failure is the command's own to tell.
+#[derive(Default)]
+struct Failures {
+    last: RefCell<Option<String>>,
+}
+
+impl Watch for Failures {
+    fn attempt(&self, _: usize, _: usize, _: &Attempt) {
+        if let Some(text) = self.last.take() {
+            complaint::complain(text);
+        }
+    }
+    fn failed(&self, attempt: &Attempt, error: &Error) {
+        let text = format!("{}: {} ({} {})", describe(attempt), error.message(), error.kind(), error.code());
+        self.last.replace(Some(text));
+    }
     fn bytes(&self) -> Progress {
         Arc::new(|_, _| {})
     }
@@ -105,7 +129,7 @@ fn event(document: &serde_json::Value) {
 impl Watch for Lines {
     fn attempt(&self, number: usize, of: usize, attempt: &Attempt) {
         event(&serde_json::json!({
-            "event": "attempt", "number": number, "of": of,
+            "event": "attempt", "number": number.saturating_add(1), "of": of,
             "handlers": [attempt.handler.info().id], "locations": locations(attempt),
         }));
     }

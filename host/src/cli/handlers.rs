@@ -2,14 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+use landfall_handler_api::{Error, ErrorKind, HandlerKind, Location, Request, Result, Scope};
 use serde_json::json;
 
 use super::setup::{load_config, load_plugins, open_ledger};
 use super::{print_json, show};
 use crate::cancel::Cancel;
-use crate::plugin::{self, CallContext, Handler, PluginOutcome, Plugins, Refusal};
+use crate::catalog::Origin;
+use crate::config::Config;
+use crate::plugin::{self, CallContext, CheckJob, Finding, Handler, PluginOutcome, Plugins, Refusal, Target, Verdict};
 use crate::redact::printable;
+use crate::route::hand_on;
+use crate::store::belonging;
 
 /// Lists the handlers, in the order in which they are tried, and the plugin files that were found.
 pub(super) fn list(config: Option<&Path>, json: bool, binary: PathBuf) -> Result<()> {
@@ -34,7 +38,7 @@ pub(super) fn list(config: Option<&Path>, json: bool, binary: PathBuf) -> Result
     show::line("handlers, in the order in which they are tried")?;
     for (place, handler) in (1..).zip(&order) {
         let info = handler.info();
-        let kinds: Vec<String> = info.kinds.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
+        let kinds: Vec<String> = info.kinds.iter().map(kind_name).collect();
         let schemes = if info.schemes.is_empty() { String::new() } else { format!(" for {}", info.schemes.join(", ")) };
         let description = printable(&info.description);
         show::line(format_args!("  {place}. {}: {}{schemes}", info.id, kinds.join(", ")))?;
@@ -106,29 +110,73 @@ pub(super) fn inspect(file: &Path, json: bool, binary: &Path) -> Result<()> {
         let info = &handler.info;
         show::line(format_args!("  handler {}: {}", info.id, printable(&info.description)))?;
         show::line(format_args!("    table of {} bytes, calls {}", handler.struct_size, handler.threads))?;
-        show::line(format_args!("    offers {}", handler.functions.join(", ")))?;
-        show::line(format_args!("    schemes {}", info.schemes.join(", ")))?;
-        show::line(format_args!("    formats {}", info.formats.join(", ")))?;
+        // A table may hold functions that only say "not offered"; the kinds are what is offered.
+        show::line(format_args!("    kinds {}", info.kinds.iter().map(kind_name).collect::<Vec<_>>().join(", ")))?;
+        for (name, values) in [("schemes", &info.schemes), ("formats", &info.formats)] {
+            if !values.is_empty() {
+                show::line(format_args!("    {name} {}", values.join(", ")))?;
+            }
+        }
     }
     Ok(())
 }
 
+fn kind_name(kind: &HandlerKind) -> String {
+    format!("{kind:?}").to_lowercase()
+}
+
 /// Runs the checks that every plugin must pass.
-pub(super) fn check(file: &Path, json: bool, binary: &Path) -> Result<()> {
-    let findings = plugin::check(file, binary);
-    let failed = findings.iter().filter(|finding| !finding.passed).count();
+pub(super) fn check(file: &Path, url: Option<&str>, config: Option<&Path>, json: bool, binary: &Path) -> Result<()> {
+    // Only where it is named: a plugin is often checked where no agent is set up.
+    let config = config.map(|path| load_config(Some(path))).transpose()?;
+    let configs = config.iter().flat_map(|config| &config.handler_sections);
+    let job = CheckJob {
+        file: std::path::absolute(file).map_err(|error| Error::os(&error, "find the working directory"))?,
+        configs: configs.map(|(id, section)| (id.clone(), section.config.clone())).collect(),
+        target: url.map(|url| target(url, config.as_ref())).transpose()?,
+    };
+    let mut findings = Vec::new();
+    let mut shown = Ok(());
+    plugin::check(&job, binary, |finding| {
+        if !json && shown.is_ok() {
+            shown = show_finding(&finding);
+        }
+        findings.push(finding);
+    });
+    shown?;
+    let failed = findings.iter().filter(|finding| finding.outcome == Verdict::Failed).count();
     if json {
         print_json(&json!({ "schema": "landfall.check/0", "ok": failed == 0, "findings": findings }))?;
-    } else {
-        for finding in &findings {
-            let verdict = if finding.passed { "ok    " } else { "FAILED" };
-            let handler = finding.handler.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
-            show::line(format_args!("{verdict} {}{handler}: {}", finding.check, printable(&finding.detail)))?;
-        }
     }
     if failed == 0 {
         return Ok(());
     }
     let message = format!("{failed} of {} checks failed", findings.len());
     Err(Error::new(ErrorKind::Invalid, "check-failed", message).scoped(Scope::Request))
+}
+
+fn show_finding(finding: &Finding) -> Result<()> {
+    let verdict = match finding.outcome {
+        Verdict::Ok => "ok    ",
+        Verdict::Failed => "FAILED",
+        Verdict::Skip => "skip  ",
+    };
+    let handler = finding.handler.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
+    show::line(format_args!("{verdict} {}{handler}: {}", finding.check, printable(&finding.detail)))
+}
+
+/// The location as a placement of this URL would hand it on.
+fn target(url: &str, config: Option<&Config>) -> Result<Target> {
+    let url = if url.contains("://") {
+        url.to_owned()
+    } else {
+        let path = std::path::absolute(url).map_err(|error| Error::os(&error, "find the working directory"))?;
+        path.to_string_lossy().into_owned()
+    };
+    let location = Location::from_url(url.as_str());
+    let stores = config.map_or(&[][..], |config| &config.stores);
+    let mut request = Request::default();
+    request.store = belonging(stores, &location, &Origin::Caller).store;
+    hand_on(&location, &mut request);
+    Ok(Target { request, url })
 }

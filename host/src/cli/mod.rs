@@ -1,5 +1,6 @@
 //! The command line.
 
+mod answer;
 mod bar;
 mod exit;
 mod handlers;
@@ -11,29 +12,32 @@ mod setup;
 mod show;
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind as ClapErrorKind;
-use landfall_handler_api::Result;
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
 use options::{Arguments, Command, ConfigCommand, HandlersCommand};
 
 /// Runs the command line; gives the exit status. `binary` is this program's file, for the processes that it starts.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let wants_json = arguments.iter().any(|argument| argument == "--json");
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // Not being able to write a usage message is no reason for another one.
-            let _ = error.print();
-            let asked = matches!(error.kind(), ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion);
-            return ExitCode::from(if asked { exit::OK } else { exit::USAGE });
-        }
+        Err(error) => return usage(&error, wants_json),
     };
     let config = arguments.config.as_deref();
     let json = arguments.json;
+    // These two answer by themselves, and keep the plugin's own output apart as well.
+    if !matches!(arguments.command, Command::ScanPlugin | Command::CheckPlugin)
+        && let Err(error) = answer::keep()
+    {
+        show::error(&error, json);
+        return ExitCode::from(exit::status(&error));
+    }
     let done = match arguments.command {
         Command::Place(options) => return place::place(&options, config, json, binary).into(),
         Command::Plan(options) => return place::plan(&options, config, json, binary).into(),
@@ -45,18 +49,23 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> Ex
         Command::Handlers { command: Some(HandlersCommand::Inspect { file }) } => {
             handlers::inspect(&file, json, &binary)
         }
-        Command::Handlers { command: Some(HandlersCommand::Check { file }) } => handlers::check(&file, json, &binary),
+        Command::Handlers { command: Some(HandlersCommand::Check { file, url }) } => {
+            handlers::check(&file, url.as_deref(), config, json, &binary)
+        }
         Command::Config { command } => match command {
-            ConfigCommand::Check => setup::check(config),
-            ConfigCommand::Show => setup::show(config),
+            ConfigCommand::Check => setup::check(config, json),
+            ConfigCommand::Show => setup::show(config, json),
             ConfigCommand::Schema => setup::schema(),
         },
         Command::ScanPlugin => return crate::plugin::scan_main(),
+        Command::CheckPlugin => return crate::plugin::check_main(),
         #[cfg(feature = "fault-points")]
         Command::FaultPoints => crate::faults::Point::ALL.iter().try_for_each(|point| show::line(point.name())),
     };
     let status = match done {
         Ok(()) => exit::OK,
+        // Whoever reads a listing may stop when they have seen enough.
+        Err(error) if error.os_errno() == Some(libc::EPIPE) => exit::OK,
         Err(error) => {
             show::error(&error, json);
             exit::status(&error)
@@ -65,13 +74,26 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> Ex
     ExitCode::from(status)
 }
 
+/// Shows what clap has to say: what was asked for, or what is wrong with the command line.
+fn usage(error: &clap::Error, json: bool) -> ExitCode {
+    // Not being able to write a usage message is no reason for another one.
+    let _ = error.print();
+    if matches!(error.kind(), ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion) {
+        return ExitCode::from(exit::OK);
+    }
+    if json {
+        let message = error.render().to_string();
+        let line = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let error = Error::new(ErrorKind::Invalid, "usage", line).scoped(Scope::Request);
+        let _ = answer::keep().and_then(|()| print_json(&show::error_document(&error)));
+    }
+    ExitCode::from(exit::USAGE)
+}
+
 /// Prints one JSON document to standard output.
 fn print_json(document: &impl serde::Serialize) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(document).map_err(|error| {
-        landfall_handler_api::Error::new(landfall_handler_api::ErrorKind::Internal, "json", error.to_string())
-    })?;
+    let mut text = serde_json::to_string_pretty(document)
+        .map_err(|error| Error::new(ErrorKind::Internal, "json", error.to_string()))?;
     text.push('\n');
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| landfall_handler_api::Error::os(&error, "write to standard output"))
+    answer::write(&text)
 }

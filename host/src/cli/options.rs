@@ -63,6 +63,9 @@ pub(super) enum Command {
     /// Tell what is in the plugin file on standard input; run by landfall itself
     #[command(hide = true)]
     ScanPlugin,
+    /// Try out the plugin that standard input tells of; run by landfall itself
+    #[command(hide = true)]
+    CheckPlugin,
     /// List the fault points of this build
     #[cfg(feature = "fault-points")]
     #[command(hide = true)]
@@ -77,11 +80,14 @@ pub(super) enum HandlersCommand {
         #[arg(value_name = "FILE.so")]
         file: PathBuf,
     },
-    /// Run the checks that every plugin must pass
+    /// Run the checks that every plugin must pass; with --config, with its handlers' sections
     Check {
         /// The plugin file
         #[arg(value_name = "FILE.so")]
         file: PathBuf,
+        /// A location that is there, to be read and transferred by the handlers of its scheme
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
     },
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
 use super::options::{AccessOption, FormatOption, PlaceOptions};
-use super::report::{ErrorReport, Report};
+use super::report::{PlanReport, Report};
 use super::setup::{load_config, load_handlers, open_ledger};
 use super::{bar, exit, print_json, show};
 use crate::cancel::Cancel;
@@ -30,14 +30,20 @@ struct Prepared {
 pub(super) fn place(options: &PlaceOptions, config: Option<&Path>, json: bool, binary: PathBuf) -> u8 {
     let began = Instant::now();
     let mut decision = Decision::default();
-    let placed = prepare(options, config).and_then(|prepared| {
+    let placed = prepare(options, config, &mut decision).and_then(|prepared| {
         let ledger = open_ledger(&prepared.config)?;
+        if let Some(deadline) = prepared.cancel.deadline() {
+            ledger.wait_at_most(deadline.saturating_duration_since(Instant::now()))?;
+        }
         let handlers = load_handlers(&prepared.config, &ledger, binary);
         let watch = bar::watch(options.progress);
         let node = Node { config: &prepared.config, handlers: &handlers, ledger: &ledger };
         let order = order(options, &prepared);
         let placed = node.place(&order, &mut decision, &prepared.cancel, watch.as_ref());
-        if let Err(error) = &placed {
+        // A ledger that was busy for so long would only be waited for once more.
+        if let Err(error) = &placed
+            && error.code() != "ledger-busy"
+        {
             node.record_failure(order.target, &decision, error);
         }
         placed
@@ -48,23 +54,15 @@ pub(super) fn place(options: &PlaceOptions, config: Option<&Path>, json: bool, b
 /// Shows the decision; gives the exit status.
 pub(super) fn plan(options: &PlaceOptions, config: Option<&Path>, json: bool, binary: PathBuf) -> u8 {
     let mut decision = Decision::default();
-    let planned = prepare(options, config).and_then(|prepared| {
+    let planned = prepare(options, config, &mut decision).and_then(|prepared| {
         let ledger = open_ledger(&prepared.config)?;
         let handlers = load_handlers(&prepared.config, &ledger, binary);
         let node = Node { config: &prepared.config, handlers: &handlers, ledger: &ledger };
         node.plan(&order(options, &prepared), &mut decision, &prepared.cancel).map(|_| ())
     });
     let shown = if json {
-        let mut document = serde_json::json!({
-            "schema": "landfall.plan/0",
-            "ok": planned.is_ok(),
-            "decision": decision,
-        });
-        if let (Err(error), Some(document)) = (&planned, document.as_object_mut()) {
-            document.insert("error".to_owned(), serde_json::json!(ErrorReport::from(error)));
-        }
-        print_json(&document)
-    } else if decision == Decision::default() {
+        print_json(&PlanReport::new(decision, planned.as_ref().map(|_| ())))
+    } else if decision.order.is_empty() && decision.excluded.is_empty() {
         Ok(())
     } else {
         show::decision(&decision)
@@ -80,7 +78,7 @@ pub(super) fn plan(options: &PlaceOptions, config: Option<&Path>, json: bool, bi
     }
 }
 
-fn prepare(options: &PlaceOptions, config: Option<&Path>) -> Result<Prepared> {
+fn prepare(options: &PlaceOptions, config: Option<&Path>, decision: &mut Decision) -> Result<Prepared> {
     let cancel = Cancel::new()?;
     // Counted from here, so that a slow record counts too.
     let deadline = options.deadline.and_then(|deadline| Instant::now().checked_add(deadline));
@@ -92,12 +90,14 @@ fn prepare(options: &PlaceOptions, config: Option<&Path>) -> Result<Prepared> {
         options.hash.as_deref(),
         options.disk_format.as_deref(),
         options.container_format.as_deref(),
+        !config.catalogs.is_empty(),
     )?;
+    let image = catalog::find(&argument, &config, &cancel)?;
+    *decision = Decision::about(&image.record, &config);
     let Some(target) = options.to.clone() else {
         let message = "no handler of this version makes several disks; name the one disk with --to";
         return Err(Error::new(ErrorKind::Unsupported, "several-disks", message).scoped(Scope::Request));
     };
-    let image = catalog::find(&argument, &config)?;
     cancel.check()?;
     Ok(Prepared { config, image, target, cancel })
 }
@@ -132,8 +132,10 @@ fn answer(decision: Decision, placed: Result<Placed>, began: Instant, json: bool
     };
     match (placed, shown) {
         (Ok(_), Ok(())) => exit::OK,
-        // The disk is there, but nobody was told: that is a failure of the command.
-        (Ok(_), Err(error)) => {
+        // The disk is there, but nobody was told: that is a failure of the command, of a kind that misleads nobody.
+        (Ok(placed), Err(error)) => {
+            let message = format!("{} was placed, but the answer could not be written: {error}", placed.path.display());
+            let error = Error::new(ErrorKind::Io, "answer-lost", message).scoped(Scope::Request);
             show::error(&error, false);
             exit::status(&error)
         }

@@ -1,6 +1,7 @@
 //! `landfall remove`, `move`, `placements` and `history`.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use landfall_handler_api::{PlacementEvent, Result};
 use serde_json::json;
@@ -56,7 +57,10 @@ fn tell_handler(
         let mut event = PlacementEvent::default();
         event.placement = placement.id;
         event.image.clone_from(&placement.facts.image);
-        tell(handler.as_ref(), &CallContext::quiet(Cancel::new()?), &event)
+        // The deed is done; nobody waits long for a handler to hear of it.
+        let deadline = Instant::now().checked_add(config.limits.grace);
+        let call = CallContext::quiet(Cancel::new()?.with_deadline(deadline));
+        tell(handler.as_ref(), &call, &event)
     };
     if let Err(error) = told() {
         complain(format_args!("handler {} was not told: {}", placement.facts.handler, printable(error.message())));

@@ -1,4 +1,4 @@
-//! The document that `place --json` prints.
+//! The documents that `place --json` and `plan --json` print.
 
 use landfall_handler_api::{Error, ErrorKind, Scope};
 use schemars::JsonSchema;
@@ -8,8 +8,9 @@ use crate::decision::{Decision, ExcludedLocation, TriedAttempt};
 use crate::place::Placed;
 use crate::redact;
 
-/// The document's name and major version.
+/// The documents' names and major versions.
 const SCHEMA: &str = "landfall.place/0";
+const PLAN_SCHEMA: &str = "landfall.plan/0";
 
 /// What came of `place`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +42,28 @@ pub(crate) struct Report {
     pub(crate) attempts: Vec<TriedAttempt>,
     /// What was not tried, and why.
     pub(crate) excluded: Vec<ExcludedLocation>,
+}
+
+/// What `plan` decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct PlanReport {
+    /// `landfall.plan/0`.
+    pub(crate) schema: String,
+    /// Whether there is anything to try.
+    pub(crate) ok: bool,
+    /// The decision, as far as it came.
+    pub(crate) decision: Decision,
+    /// Why nothing can be tried; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<ErrorReport>,
+}
+
+impl PlanReport {
+    /// The report of a decision.
+    pub(super) fn new(decision: Decision, planned: Result<(), &Error>) -> Self {
+        let error = planned.err().map(ErrorReport::from);
+        Self { schema: PLAN_SCHEMA.to_owned(), ok: error.is_none(), decision, error }
+    }
 }
 
 /// One published file.
@@ -117,13 +140,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_committed_schema_is_that_of_the_types() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/schemas/place.schema.json");
-        let schema = serde_json::to_string_pretty(&schemars::schema_for!(Report)).unwrap() + "\n";
+    fn the_committed_schemas_are_those_of_the_types() {
+        assert_committed("place", &schemars::schema_for!(Report));
+        assert_committed("plan", &schemars::schema_for!(PlanReport));
+    }
+
+    fn assert_committed(name: &str, schema: &schemars::Schema) {
+        let path = format!("{}/../docs/schemas/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
+        let schema = serde_json::to_string_pretty(schema).unwrap() + "\n";
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(path, &schema).unwrap();
+            std::fs::write(&path, &schema).unwrap();
         }
-        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(committed == schema, "{path} is not up to date; UPDATE_GOLDEN=1 writes it");
     }
 

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use landfall_handler_api::Result;
+use landfall_select::StoreType;
 
 use super::{print_json, show};
 use crate::complaint::{self, complain};
-use crate::config::{self, Config};
+use crate::config::{self, Catalog, Config};
 use crate::ledger::Ledger;
 use crate::plugin::{Handler, LoadOptions, PluginOutcome, Plugins, ScanCache};
 
@@ -45,6 +46,17 @@ pub(super) fn load_handlers(config: &Config, ledger: &Ledger, binary: PathBuf) -
                     complain(format_args!("handler {id} of {path} is not used: {refusal}"));
                 }
             }
+        }
+    }
+    let offered = |id: &String| {
+        plugins.reports.iter().any(|report| match &report.outcome {
+            PluginOutcome::Loaded { handlers, .. } => handlers.iter().any(|handler| handler.id == *id),
+            PluginOutcome::Skipped(_) => false,
+        })
+    };
+    for id in config.handler_sections.keys() {
+        if !offered(id) {
+            complain(format_args!("[handler.{id}] is configured, but no plugin offers that handler"));
         }
     }
     in_order(&plugins.handlers, &config.handlers)
@@ -92,18 +104,50 @@ impl ScanCache for Ledger {
     }
 }
 
-/// `landfall config check`.
-pub(super) fn check(path: Option<&Path>) -> Result<()> {
+/// `landfall config check`. What can be wrong without being an error is told too.
+pub(super) fn check(path: Option<&Path>, json: bool) -> Result<()> {
     let config = load_config(path)?;
+    let warnings = warnings(&config);
+    if json {
+        return print_json(&serde_json::json!({
+            "schema": "landfall.config-check/0", "ok": true, "source": config.source, "warnings": warnings,
+        }));
+    }
+    for warning in &warnings {
+        complain(warning);
+    }
     match &config.source {
         Some(source) => show::line(format_args!("{}: ok", source.display())),
         None => show::line("no configuration file; every setting has its default"),
     }
 }
 
+/// Settings that name what is not there now.
+fn warnings(config: &Config) -> Vec<String> {
+    let gone = |path: &Path, what: String| (!path.is_dir()).then(|| format!("{what} {} is not there", path.display()));
+    let stores = config
+        .stores
+        .iter()
+        .filter(|store| store.store_type == StoreType::File)
+        .filter_map(|store| gone(&store.mountpoint, format!("the mountpoint of store {},", store.id)));
+    let catalogs = config.catalogs.iter().filter_map(|(name, catalog)| match catalog {
+        Catalog::Directory { path } => gone(path, format!("the directory of catalog {name},")),
+    });
+    let plugins = config.plugin_dirs.iter().filter_map(|path| gone(path, "the plugin directory".to_owned()));
+    let without_effect = config.stores.iter().filter(|store| store.combine);
+    let combine = without_effect.map(|store| format!("combine of store {} has no effect in this version", store.id));
+    stores.chain(catalogs).chain(plugins).chain(combine).collect()
+}
+
 /// `landfall config show`.
-pub(super) fn show(path: Option<&Path>) -> Result<()> {
-    let text = config::render_effective(&load_config(path)?);
+pub(super) fn show(path: Option<&Path>, json: bool) -> Result<()> {
+    let config = load_config(path)?;
+    let text = config::render_effective(&config);
+    if json {
+        return print_json(&serde_json::json!({
+            "schema": "landfall.config/0", "ok": true, "source": config.source, "toml": text,
+        }));
+    }
     show::line(text.trim_end())
 }
 

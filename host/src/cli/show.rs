@@ -1,9 +1,8 @@
 //! What people are shown: aligned text on standard output, errors on standard error.
 
-use std::io::Write;
-
 use landfall_handler_api::{Error, Result};
 
+use super::answer;
 use super::report::ErrorReport;
 use crate::complaint::complain;
 use crate::decision::Decision;
@@ -12,21 +11,23 @@ use crate::redact::printable;
 
 /// Prints a line to standard output.
 pub(super) fn line(text: impl std::fmt::Display) -> Result<()> {
-    writeln!(std::io::stdout(), "{text}").map_err(|error| Error::os(&error, "write to standard output"))
+    answer::write(&format!("{text}\n"))
 }
 
 /// Tells why a command failed.
 pub(super) fn error(error: &Error, json: bool) {
-    if json {
-        let document = serde_json::json!({ "ok": false, "error": ErrorReport::from(error) });
-        if super::print_json(&document).is_ok() {
-            return;
-        }
+    if json && super::print_json(&error_document(error)).is_ok() {
+        return;
     }
     // What is wrong with the configuration has been shown, with its lines, when it was read.
     if !super::exit::is_config(error) {
         complain(format_args!("{} ({} {})", error.message(), error.kind(), error.code()));
     }
+}
+
+/// The document of a command that failed and has no document of its own.
+pub(super) fn error_document(error: &Error) -> serde_json::Value {
+    serde_json::json!({ "schema": "landfall.error/0", "ok": false, "error": ErrorReport::from(error) })
 }
 
 /// Bytes for people: three digits and a binary unit.

@@ -160,7 +160,7 @@ impl Default for RawLimits {
         Self {
             disk_bytes: RawSize::Text(Size(request.disk_bytes).to_string()),
             disks: request.disks,
-            record_bytes: RawSize::Text("16MiB".to_owned()),
+            record_bytes: RawSize::Text("1MiB".to_owned()),
             locations: 1000,
             grace: "5s".to_owned(),
         }

@@ -6,12 +6,14 @@ use std::os::fd::AsFd;
 use landfall_handler_api::{Error, ErrorKind, Result};
 
 use super::extents::{Extent, Extents, data_bytes};
+use super::lease;
 use super::pump::{pump, source_changed};
 use super::{Memory, Method, Moved, Want, check_size};
 use crate::digest::{Algorithm, Digest};
 use crate::disk;
 use crate::identity::FileVersion;
 use crate::plugin::CallContext;
+use crate::publish::Dress;
 use crate::stage::{Stage, stage_error};
 use crate::store;
 
@@ -23,19 +25,21 @@ pub(super) fn adopt(source: File, stage: &mut Stage<'_>, want: &Want<'_>, call: 
     refuse_other_kinds(&source)?;
     let version = FileVersion::of(&source)?;
     check_size(Some(version.size), want)?;
-    // A version that changed a moment ago may change again without a trace.
-    let may_remember = version.is_settled()
+    // A version that changed a moment ago may change again without a trace, and so may one that somebody can write to. The
+    // second look makes sure that it is this version that nobody can.
+    let trusted = version.is_settled()
         && match want.memory {
             Memory::Off => false,
             Memory::Local => kind_of_file_system(&source).is_some_and(store::is_local_file_system),
             Memory::Any => true,
         };
+    let may_remember = trusted && lease::has_no_writer(&source) && FileVersion::of(&source)?.same_content(&version);
     let known =
         want.algorithm.filter(|_| may_remember).and_then(|algorithm| want.remembered.digest(&version, algorithm));
     let from_memory = known.is_some();
     let to_compute = if from_memory { None } else { want.algorithm };
 
-    let (method, computed) = if want.share && is_same_device(&version, stage)? {
+    let (method, computed) = if want.share && suits(&version, want.dress) && is_same_device(&version, stage)? {
         stage.share(source.try_clone().map_err(|error| Error::os(&error, "duplicate a descriptor"))?);
         (Method::Hardlink, digest_of(&source, &version, to_compute, call)?)
     } else if clone(&source, stage)? {
@@ -61,20 +65,20 @@ pub(super) fn adopt(source: File, stage: &mut Stage<'_>, want: &Want<'_>, call: 
             (Method::Copy, digest)
         }
     };
-    // A copy was hashed as it was written, and a clone either so or with proof; everything else rests on the source.
-    let source_must_stay = from_memory || method == Method::Hardlink;
-    if source_must_stay && !FileVersion::of(&source)?.same_content(&version) {
-        return Err(source_changed("the source changed while it was placed"));
-    }
-    Ok(Moved {
+    // A copy was hashed as it was written, and a clone either so or with proof; everything else rests on the source, and
+    // what nobody hashes must at least be of one version.
+    let moved = Moved {
         method,
         bytes: version.size,
         digest: known.or(computed),
         from_memory,
         source: Some((source, version)),
-        source_must_stay,
+        source_must_stay: from_memory || method == Method::Hardlink || want.algorithm.is_none(),
+        links: want.links,
         may_remember: may_remember && !from_memory,
-    })
+    };
+    moved.refuse_changed_source()?;
+    Ok(moved)
 }
 
 /// Handlers hand out regular files only; a plugin that does otherwise must not make the agent read a device.
@@ -84,6 +88,13 @@ fn refuse_other_kinds(source: &File) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Denied, "not-a-regular-file", "the source is not a regular file"))
+}
+
+/// Whether the store's file is already as the target is to be: it must not be changed.
+fn suits(version: &FileVersion, dress: &Dress) -> bool {
+    dress.owner.is_none_or(|owner| owner == version.owner)
+        && dress.mode.is_none_or(|mode| mode == version.mode)
+        && dress.size.is_none_or(|size| size == version.size)
 }
 
 fn is_same_device(version: &FileVersion, stage: &Stage<'_>) -> Result<bool> {

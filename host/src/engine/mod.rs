@@ -5,6 +5,7 @@
 
 mod adopt;
 mod extents;
+mod lease;
 mod output;
 mod pump;
 mod stream;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{Algorithm, Digest};
 use crate::identity::FileVersion;
 use crate::plugin::{CallContext, Handler, OpenedSource};
+use crate::publish::Dress;
 use crate::stage::Stage;
 
 pub(crate) use output::StageOutputs;
@@ -78,10 +80,14 @@ pub(crate) struct Want<'a> {
     pub(crate) algorithm: Option<Algorithm>,
     /// The number of bytes that the record gives.
     pub(crate) size: Option<u64>,
-    /// The most bytes to take when the record gives none.
+    /// The most bytes to take, whatever the record gives.
     pub(crate) limit: u64,
-    /// Whether the target may be the store's own inode.
+    /// Whether the target may be the store's own inode, if that is as the target is to be.
     pub(crate) share: bool,
+    /// Whether the source's inode gets and loses names all the time, which changes nothing but its time.
+    pub(crate) links: bool,
+    /// How the target is to be.
+    pub(crate) dress: &'a Dress,
     /// Where digests are remembered.
     pub(crate) remembered: &'a dyn Remembered,
     /// For which sources a remembered digest counts.
@@ -103,14 +109,35 @@ pub(crate) struct Moved {
     pub(crate) source: Option<(File, FileVersion)>,
     /// Whether the source must still be that version when the stage is published.
     pub(crate) source_must_stay: bool,
+    /// Whether a change of the inode's time alone is no change: names come and go.
+    pub(crate) links: bool,
     /// Whether the digest may be remembered for that version.
     pub(crate) may_remember: bool,
 }
 
 impl Moved {
+    /// Refuses when the target rests on the source, and that is not what it was.
+    pub(crate) fn refuse_changed_source(&self) -> Result<()> {
+        let Some((source, version)) = self.source.as_ref().filter(|_| self.source_must_stay) else { return Ok(()) };
+        let now = FileVersion::of(source)?;
+        if now.same_content(version) || (self.links && now.same_after_link(version)) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Corrupt, "source-changed", "the source changed while it was placed"))
+    }
+
     /// Bytes that have no file to come from.
     fn new(method: Method, bytes: u64, digest: Option<Digest>) -> Self {
-        Self { method, bytes, digest, from_memory: false, source: None, source_must_stay: false, may_remember: false }
+        Self {
+            method,
+            bytes,
+            digest,
+            from_memory: false,
+            source: None,
+            source_must_stay: false,
+            links: false,
+            may_remember: false,
+        }
     }
 }
 
@@ -141,8 +168,8 @@ pub(crate) fn from_transfer(
     want: &Want<'_>,
     call: &CallContext,
 ) -> Result<Moved> {
-    let limit = want.size.unwrap_or(want.limit);
-    let outputs = Arc::new(StageOutputs::new(stage, limit, call.cancel.clone())?);
+    check_size(None, want)?;
+    let outputs = Arc::new(StageOutputs::new(stage, want.size, want.limit, call.cancel.clone())?);
     let written = handler.transfer(call, request, outputs.clone());
     let bytes = outputs.close();
     written?;
@@ -152,12 +179,14 @@ pub(crate) fn from_transfer(
     Ok(Moved::new(Method::Transfer, bytes, digest))
 }
 
-/// Refuses a size that is not the record's, or beyond the limit, as soon as it is known.
+/// Refuses a size beyond the limit, the record's as well as the location's, and one that is not the record's, as soon as it
+/// is known.
 fn check_size(found: Option<u64>, want: &Want<'_>) -> Result<()> {
-    let Some(found) = found else { return Ok(()) };
-    match want.size {
-        Some(size) if size != found => Err(size_mismatch(size, found)),
-        None if found > want.limit => Err(too_large(want.limit)),
+    if want.size.max(found).is_some_and(|size| size > want.limit) {
+        return Err(too_large(want.limit));
+    }
+    match (want.size, found) {
+        (Some(size), Some(found)) if size != found => Err(size_mismatch(size, found)),
         _ => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use landfall_handler_api::{Error, ErrorKind, OutputMeta, Result, Scope};
 
+use super::size_mismatch;
 use crate::cancel::Cancel;
 use crate::disk;
 use crate::plugin::{Output, Outputs};
@@ -26,6 +27,8 @@ struct State {
     /// The stage; gone once the outputs are closed.
     file: Option<File>,
     cancel: Cancel,
+    /// The record's size.
+    expected: Option<u64>,
     limit: u64,
     size: u64,
     opened: bool,
@@ -35,9 +38,10 @@ struct State {
 }
 
 impl StageOutputs {
-    pub(super) fn new(stage: &Stage<'_>, limit: u64, cancel: Cancel) -> Result<Self> {
+    pub(super) fn new(stage: &Stage<'_>, expected: Option<u64>, limit: u64, cancel: Cancel) -> Result<Self> {
         let file = stage.file().try_clone().map_err(|error| stage_error(&error, "duplicate the stage's descriptor"))?;
-        let state = State { file: Some(file), cancel, limit, size: 0, opened: false, finished: false, failed: None };
+        let file = Some(file);
+        let state = State { file, cancel, expected, limit, size: 0, opened: false, finished: false, failed: None };
         Ok(Self { shared: Arc::new(Mutex::new(state)) })
     }
 
@@ -133,6 +137,9 @@ impl Output for StageOutput {
         let mut state = lock(&self.shared);
         if state.finished {
             return Err(misuse("output-finished", "the output is finished"));
+        }
+        if let Some(expected) = state.expected.filter(|expected| size > *expected) {
+            return Err(size_mismatch(expected, size));
         }
         if size > state.limit {
             let message = format!("{size} bytes are more than the {} bytes that this disk may have", state.limit);

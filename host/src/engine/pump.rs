@@ -16,6 +16,8 @@ use crate::stage::stage_error;
 pub(super) const CHUNK: usize = 256 * 1024;
 /// Chunks in flight between the reader and the digest.
 const CHUNKS: usize = 8;
+/// Zeros that the digest is given at once; it cannot be stopped before it is through with them.
+const ZEROS: u64 = 16 << 20;
 /// Zeros of at least this length, and aligned to it, become holes. Finer holes would make clones slow: each costs the
 /// file system a mapping.
 pub(super) const HOLE: usize = 64 * 1024;
@@ -127,8 +129,14 @@ pub(super) fn pump(
     for extent in Extents::new(source, size) {
         match extent? {
             Extent::Hole(len) => {
-                digesting.zeros(len)?;
-                offset = offset.saturating_add(len);
+                let end = offset.saturating_add(len);
+                while offset < end {
+                    call.cancel.check()?;
+                    let step = end.saturating_sub(offset).min(ZEROS);
+                    digesting.zeros(step)?;
+                    offset = offset.saturating_add(step);
+                    (call.progress)(offset, Some(size));
+                }
             }
             Extent::Data(len) => {
                 let end = offset.saturating_add(len);

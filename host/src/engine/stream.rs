@@ -8,7 +8,7 @@ use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
 use super::pump::{CHUNK, Digesting, write_sparse};
 use super::writeback::Writeback;
-use super::{Method, Moved, Want, size_mismatch, too_large};
+use super::{Method, Moved, Want, too_large};
 use crate::digest::{Algorithm, Digest};
 use crate::disk;
 use crate::plugin::{ByteSink, CallContext, OpenedSource};
@@ -39,24 +39,25 @@ pub(super) fn stream(
         call: call.clone(),
         failed: None,
     }));
-    let read = source.read(call, 0..expected.unwrap_or(u64::MAX), sink.clone());
-    // A handler that was given up may still hold the sink: then there is nothing to be had from it.
-    let (bytes, failed, digesting) = match sink.try_lock() {
-        Ok(mut sink) => {
-            let flushed = sink.flush();
-            (sink.offset, flushed.err().or(sink.failed.take()), sink.digesting.take())
-        }
-        Err(_) => return Err(read.err().unwrap_or_else(|| sink_in_use("the source handler still writes"))),
+    // A source that does not know its size is asked for everything, so that what is beyond the record's size shows.
+    let read = source.read(call, 0..source.info().size.unwrap_or(u64::MAX), sink.clone());
+    // After a failure the sink is left as it is, but for the cause: a handler that was given up may still fill its room.
+    let Ok(mut sink) = sink.try_lock() else {
+        return Err(read.err().unwrap_or_else(|| sink_in_use("the source handler still writes")));
     };
     // What went wrong in here is the cause of what the handler then reports.
-    if let Some(error) = failed {
+    if let Some(error) = sink.failed.take() {
         return Err(error);
     }
     read?;
+    sink.flush()?;
+    let (bytes, digesting) = (sink.offset, sink.digesting.take());
+    drop(sink);
     if let Some(size) = expected
         && size != bytes
     {
-        return Err(size_mismatch(size, bytes).coded("short-body"));
+        let message = format!("the source ended after {bytes} of {size} bytes");
+        return Err(Error::new(ErrorKind::Corrupt, "short-body", message));
     }
     stage.set_size(bytes)?;
     let digest = finish(digesting)?;
@@ -119,7 +120,10 @@ impl StageSink {
         }
         if self.room == 0 {
             return Err(match self.expected {
-                Some(size) => size_mismatch(size, size.saturating_add(1)).coded("long-body"),
+                Some(size) => {
+                    let message = format!("the source gives more than the {size} bytes that it should have");
+                    Error::new(ErrorKind::Corrupt, "long-body", message)
+                }
                 None => too_large(self.offset),
             });
         }

@@ -11,7 +11,7 @@ use super::{Ledger, failed, now};
 use crate::faults::Point;
 
 /// Entries that are kept; the oldest go first.
-const KEEP: i64 = 10_000;
+const KEEP: i64 = 2_000;
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

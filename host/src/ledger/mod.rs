@@ -3,6 +3,7 @@
 //! A change of the disk is announced here before it is made and confirmed after. A process that dies in between leaves an
 //! announcement that the next one settles by looking at the inode (`reconcile.rs`).
 
+mod directory;
 mod history;
 mod job;
 mod placements;
@@ -11,19 +12,19 @@ mod remembered;
 mod scans;
 
 use std::cell::RefCell;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use crate::disk;
 use crate::faults::{self, Point};
 
 pub(crate) use history::Deed;
-pub(crate) use job::Job;
-pub(crate) use placements::{Facts, Placement, State};
+pub(crate) use job::{Job, PathLock};
+pub(crate) use placements::{Facts, Placement};
 
 /// The layout of the file, in `user_version`.
 const LAYOUT: i64 = 1;
@@ -45,21 +46,22 @@ impl Ledger {
     }
 
     fn open_unsettled(state_dir: &Path) -> Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(|error| {
-            Error::os(&error, format_args!("make the state directory {}", state_dir.display())).scoped(Scope::Node)
-        })?;
-        let connection = Connection::open(state_dir.join("ledger.sqlite")).map_err(failed("open"))?;
+        directory::prepare(state_dir)?;
+        let connection = Connection::open(state_dir.join(directory::LEDGER)).map_err(failed("open"))?;
         connection.busy_timeout(BUSY).map_err(failed("open"))?;
         // What is committed survives a power cut. The log is not folded back when the last process leaves: that would cost
         // every placement several syncs.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed("open"))?;
-        connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
-            .map_err(failed("open"))?;
+        turn_log_on(&connection).map_err(failed("open"))?;
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;").map_err(failed("open"))?;
         let ledger = Self { connection: RefCell::new(connection), directory: state_dir.to_owned() };
         ledger.lay_out()?;
         Ok(ledger)
+    }
+
+    /// Waits for other processes' transactions no longer than this from now on.
+    pub(crate) fn wait_at_most(&self, limit: Duration) -> Result<()> {
+        self.connection.borrow().busy_timeout(limit.min(BUSY)).map_err(failed("set up"))
     }
 
     fn layout(connection: &Connection) -> Result<i64> {
@@ -79,31 +81,40 @@ impl Ledger {
             }
             other => {
                 let message = format!("the ledger has layout {other}, this version knows {LAYOUT}");
-                Err(Error::new(ErrorKind::Unsupported, "ledger-layout", message).scoped(Scope::Node))
+                Err(Error::new(ErrorKind::Io, "ledger-layout", message).scoped(Scope::Node))
             }
         })
     }
 
     /// Runs `action` in one transaction that is on the disk when this returns.
-    fn change<T>(&self, point: Point, action: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+    fn change<T>(&self, point: Point, action: impl Fn(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let mut connection = self.connection.borrow_mut();
-        let mut result = None;
-        let run = || -> io::Result<()> {
-            let change = || -> Result<T> {
-                let transaction =
-                    connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed("change"))?;
-                let value = action(&transaction)?;
-                transaction.commit().map_err(failed("change"))?;
-                Ok(value)
-            };
-            result = Some(change());
-            Ok(())
+        let mut change = || -> Result<T> {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed("change"))?;
+            let value = action(&transaction)?;
+            transaction.commit().map_err(failed("change"))?;
+            Ok(value)
         };
-        match faults::call(point, run) {
-            Ok(()) => {}
-            Err(error) => return Err(Error::os(&error, "change the ledger").scoped(Scope::Node)),
+        disk::retry(|| faults::call(point, || Ok(change())))
+            .unwrap_or_else(|error| Err(Error::os(&error, "change the ledger").scoped(Scope::Node)))
+    }
+}
+
+/// Turns the write-ahead log on. SQLite does not wait by itself when several processes do that to a new file at once.
+fn turn_log_on(connection: &Connection) -> rusqlite::Result<()> {
+    use rusqlite::ErrorCode;
+    let began = Instant::now();
+    loop {
+        match connection.execute_batch("PRAGMA journal_mode = WAL;") {
+            Err(error)
+                if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+                    && began.elapsed() < BUSY =>
+            {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            done => return done,
         }
-        result.unwrap_or_else(|| Err(Error::new(ErrorKind::Internal, "ledger", "a change of the ledger did not run")))
     }
 }
 
@@ -117,7 +128,7 @@ fn failed(what: &'static str) -> impl Fn(rusqlite::Error) -> Error {
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
                 (ErrorKind::Denied, "ledger-unwritable")
             }
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (ErrorKind::Corrupt, "ledger-corrupt"),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (ErrorKind::Io, "ledger-corrupt"),
             _ => (ErrorKind::Io, "ledger"),
         };
         Error::new(kind, code, format!("could not {what} the ledger: {error}")).scoped(Scope::Node)

@@ -175,6 +175,14 @@ impl Ledger {
         })
     }
 
+    /// The announced placement got no name. A hidden name that it had on the way goes.
+    pub(crate) fn drop_intent(&self, id: i64) -> Result<()> {
+        self.change(Point::LedgerDrop, |transaction| {
+            super::reconcile::remove_spare_of(&row(transaction, id)?)?;
+            delete(transaction, id)
+        })
+    }
+
     /// The announced placement failed on the way; the disk decides what is left of it.
     pub(crate) fn settle_intent(&self, id: i64) -> Result<()> {
         self.change(Point::LedgerDrop, |transaction| super::reconcile::settle(transaction, &row(transaction, id)?))
@@ -207,6 +215,20 @@ impl Ledger {
     /// The placement is gone from the disk.
     pub(crate) fn forget(&self, placement: &Placement, record: &serde_json::Value) -> Result<()> {
         self.change(Point::RemoveForget, |transaction| {
+            delete(transaction, placement.id)?;
+            write_history(transaction, Deed::Remove, true, &placement.path, record)
+        })
+    }
+
+    /// The placement was gone from the disk when its caller looked. Forgotten, unless another process is changing it or has
+    /// just done so.
+    pub(crate) fn forget_gone(&self, placement: &Placement, record: &serde_json::Value) -> Result<()> {
+        self.change(Point::RemoveForget, |transaction| {
+            let found = select(transaction, &format!("WHERE id = {}", placement.id))?;
+            let is_as_seen = |found: &Placement| found.state == State::Placed && found.path == placement.path;
+            if !found.first().is_some_and(is_as_seen) || super::reconcile::stands_at(&placement.path, placement)? {
+                return Err(in_use(&placement.path));
+            }
             delete(transaction, placement.id)?;
             write_history(transaction, Deed::Remove, true, &placement.path, record)
         })

@@ -1,16 +1,17 @@
 //! Settles what dead processes announced and did not confirm: the disk decides.
 
 use std::ffi::OsStr;
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use landfall_handler_api::{ErrorKind, Result};
 use rusqlite::Transaction;
 
 use super::placements::{confirm_row, delete, move_row, select};
-use super::{Ledger, Placement, State};
+use super::{Ledger, Placement};
+use crate::complaint::complain;
 use crate::disk;
 use crate::faults::Point;
+use crate::stage::stage_error;
 use crate::target::{Occupant, Target, occupant};
 
 impl Ledger {
@@ -38,62 +39,93 @@ impl Ledger {
         }
         self.change(Point::LedgerReconcile, |transaction| {
             for placement in dead(transaction)? {
-                settle(transaction, &placement)?;
+                match outcome(&placement) {
+                    Ok(outcome) => write(transaction, &placement, &outcome)?,
+                    // One directory that cannot be used now is no reason for the node to do nothing at all.
+                    Err(error) => complain(format_args!("{} is not settled yet: {error}", placement.path.display())),
+                }
             }
             Ok(())
         })
     }
 }
 
+/// Settles one announced change.
 pub(super) fn settle(transaction: &Transaction<'_>, placement: &Placement) -> Result<()> {
-    match placement.state {
-        State::Placed => Ok(()),
-        State::Intent => {
-            let placed = stands_at(&placement.path, placement)?;
-            if let Some(spare) = &placement.spare {
-                remove_spare(&placement.path, spare, placement)?;
-            }
-            if placed { confirm_row(transaction, placement.id) } else { delete(transaction, placement.id) }
-        }
-        State::Removing => {
-            if stands_at(&placement.path, placement)? {
-                confirm_row(transaction, placement.id)
-            } else {
-                delete(transaction, placement.id)
-            }
-        }
-        State::Moving => match &placement.destination {
-            Some(destination) if stands_at(destination, placement)? => move_row(transaction, placement.id, destination),
-            _ if stands_at(&placement.path, placement)? => confirm_row(transaction, placement.id),
-            _ => delete(transaction, placement.id),
-        },
+    write(transaction, placement, &outcome(placement)?)
+}
+
+/// What came of an announced change.
+enum Outcome<'a> {
+    /// The disk stands where the row says.
+    Here,
+    /// It stands where it was to be moved.
+    There(&'a Path),
+    /// It is not there, or not there any more.
+    Nowhere,
+}
+
+/// Looks at the disk, and removes a hidden name that was left. What is seen is then on the disk, so that the ledger does
+/// not come to say what a power cut takes back.
+fn outcome(placement: &Placement) -> Result<Outcome<'_>> {
+    remove_spare_of(placement)?;
+    for path in placement.destination.iter().chain([&placement.path]) {
+        sync_directory_of(path)?;
+    }
+    match &placement.destination {
+        Some(destination) if stands_at(destination, placement)? => Ok(Outcome::There(destination)),
+        _ if stands_at(&placement.path, placement)? => Ok(Outcome::Here),
+        _ => Ok(Outcome::Nowhere),
+    }
+}
+
+fn write(transaction: &Transaction<'_>, placement: &Placement, outcome: &Outcome<'_>) -> Result<()> {
+    match outcome {
+        Outcome::Here => confirm_row(transaction, placement.id),
+        Outcome::There(destination) => move_row(transaction, placement.id, destination),
+        Outcome::Nowhere => delete(transaction, placement.id),
     }
 }
 
 /// Whether the placement's inode stands at `path`.
 pub(super) fn stands_at(path: &Path, placement: &Placement) -> Result<bool> {
-    match Target::open(path).and_then(|target| target.occupant()) {
-        Ok(Some(Occupant::File(version))) => Ok(version.identity.is(&placement.identity)),
-        Ok(_) => Ok(false),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+    let Some(target) = target_at(path)? else { return Ok(false) };
+    Ok(matches!(target.occupant()?, Some(Occupant::File(version)) if version.identity.is(&placement.identity)))
+}
+
+/// The target at `path`; `None` where its directory is gone.
+fn target_at(path: &Path) -> Result<Option<Target>> {
+    match Target::open(path) {
+        Ok(target) => Ok(Some(target)),
+        Err(error) if error.kind() == ErrorKind::NotFound || error.os_errno() == Some(libc::ENOTDIR) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
+fn sync_directory_of(path: &Path) -> Result<()> {
+    let Some(target) = target_at(path)? else { return Ok(()) };
+    disk::sync_directory(Point::LedgerSyncDirectory, target.directory())
+        .map_err(|error| stage_error(&error, "sync the target's directory"))
+}
+
+/// Removes the hidden name that a placement may have left.
+pub(super) fn remove_spare_of(placement: &Placement) -> Result<()> {
+    match &placement.spare {
+        Some(spare) => remove_spare(&placement.path, spare, placement),
+        None => Ok(()),
+    }
+}
+
 fn remove_spare(path: &Path, spare: &OsStr, placement: &Placement) -> Result<()> {
-    let target = match Target::open(path) {
-        Ok(target) => target,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
+    let Some(target) = target_at(path)? else { return Ok(()) };
     let directory = target.directory();
     let is_ours = matches!(
-        occupant(directory.as_fd(), spare)?,
+        occupant(directory, spare)?,
         Some(Occupant::File(version)) if version.identity.is(&placement.identity)
     );
     if is_ours {
         disk::unlink(Point::PublishUnlink, directory, spare)
-            .map_err(|error| crate::stage::stage_error(&error, "remove a spare name"))?;
+            .map_err(|error| stage_error(&error, "remove a spare name"))?;
     }
     Ok(())
 }

@@ -42,6 +42,33 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// What is remembered of `old` holds for `new`: the same content, whose inode only got or lost a name by our own hand.
+    pub(crate) fn carry(&self, old: &FileVersion, new: &FileVersion) -> Result<()> {
+        if !new.same_after_link(old) || old.changed == new.changed {
+            return Ok(());
+        }
+        self.change(Point::LedgerRemember, |transaction| {
+            transaction
+                .execute(
+                    "UPDATE remembered SET changed = ?1 WHERE file_system = ?2 AND inode = ?3 AND born = ?4
+                     AND size = ?5 AND modified = ?6 AND changed = ?7",
+                    params![
+                        new.changed,
+                        old.identity.file_system.cast_signed(),
+                        old.identity.inode.cast_signed(),
+                        old.identity.born.unwrap_or(0),
+                        old.size.cast_signed(),
+                        old.modified,
+                        old.changed,
+                    ],
+                )
+                .map_err(failed("change"))?;
+            Ok(())
+        })
+    }
+}
+
 impl Remembered for Ledger {
     fn digest(&self, version: &FileVersion, algorithm: Algorithm) -> Option<Digest> {
         let connection = self.connection.borrow();

@@ -1,5 +1,6 @@
 CREATE TABLE placement (
-    id INTEGER PRIMARY KEY,
+    -- Never given twice: another process may still hold the number of a row that is gone.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     -- Absolute path, its directory resolved; bytes, since names need not be UTF-8.
     path BLOB NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('intent', 'placed', 'removing', 'moving')),

@@ -5,7 +5,6 @@
 
 #![allow(unsafe_code)]
 
-use crate::complaint::complain;
 use std::ffi::c_void;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,6 +15,7 @@ use landfall_handler_api::crossing::{borrow_bytes, borrow_text, clean_text, give
 use landfall_handler_api::{Error, ErrorKind, Level, OutputMeta, Result};
 
 use super::backend::{ByteSink, CallContext, Output, Outputs};
+use crate::complaint::complain;
 
 const SECRET_NAME_MAX: usize = 256;
 const META_MAX: usize = 64 * 1024;
@@ -81,6 +81,8 @@ pub(super) struct HostCall {
     context: CallContext,
     handler: String,
     outputs: Gate<dyn Outputs>,
+    /// Whether this operation ever had any.
+    writes: bool,
     /// Handlers have pointers to them, which stay valid as long as this call.
     opened: Mutex<Vec<Arc<HostOutput>>>,
     result: Mutex<Option<String>>,
@@ -91,6 +93,7 @@ impl HostCall {
         Arc::new(Self {
             context: context.clone(),
             handler: handler.to_owned(),
+            writes: outputs.is_some(),
             outputs: Gate::new(outputs),
             opened: Mutex::new(Vec::new()),
             result: Mutex::new(None),
@@ -307,6 +310,9 @@ unsafe extern "C" fn open_output(
         let (call, meta) = unsafe { (call_of(call)?, borrow_text(meta, META_MAX, "meta")?) };
         if out.is_null() {
             return Err(misuse("open_output: out is NULL"));
+        }
+        if !call.writes {
+            return Err(Error::new(ErrorKind::Internal, "no-outputs", "outputs are for transfer and unpack"));
         }
         let meta: OutputMeta = serde_json::from_str(if meta.is_empty() { "{}" } else { meta })
             .map_err(|error| Error::new(ErrorKind::Internal, "bad-meta", format!("output {number}: {error}")))?;

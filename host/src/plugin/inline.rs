@@ -90,7 +90,8 @@ impl InlineHandler {
             take_outcome(status, &error).map(|()| Instance(out))
         });
         let instance = match made {
-            Lent::Back(instance) => instance?,
+            // Whoever reads this wrote that section, and looks for it.
+            Lent::Back(instance) => instance.map_err(|error| error.context(format!("[handler.{}]", info.id)))?,
             Lent::Abandoned => {
                 let message = format!("it was not ready within {} s", limit.as_secs_f32());
                 return Err(Error::new(ErrorKind::Crashed, "setup-timeout", message));
@@ -317,8 +318,9 @@ impl Source {
         let validator = unsafe { borrow_text(table.validator, VALIDATOR_MAX, "the source's validator")? };
         let validator = (!validator.is_empty()).then(|| clean_text(validator.as_bytes(), VALIDATOR_MAX));
         let descriptor = match table.fd {
-            -1 => None,
-            fd if fd < 0 => return Err(bad(&format!("the source's descriptor is {fd}"))),
+            _ if table.flags & IMGH_SOURCE_FD == 0 => None,
+            // The agent's own input and outputs are nobody's image.
+            fd if fd <= 2 => return Err(bad(&format!("the source's descriptor is {fd}"))),
             // SAFETY: the plugin says that it is open; if it is not, duplicating it fails.
             fd => Some(
                 unsafe { BorrowedFd::borrow_raw(fd) }
@@ -413,9 +415,14 @@ impl InlineSource {
     }
 }
 
-/// Whether an operation was cancelled, and by what, is the host's to know: that answer would stop the whole plan.
+/// Some answers are the host's to give, since they stop the whole plan: whether an operation was cancelled, whether the
+/// target exists, whether a digest is missing.
 fn honest<T>(outcome: Result<T>, cancel: &Cancel) -> Result<T> {
     match outcome {
+        Err(error) if matches!(error.kind(), ErrorKind::Exists | ErrorKind::Unhashed) => {
+            let message = format!("the handler says {}, which is not its to say: {}", error.kind(), error.message());
+            Err(Error::new(ErrorKind::Internal, "bad-error", message))
+        }
         Err(error) if error.kind() == ErrorKind::Cancelled => {
             cancel.check()?;
             Err(Error::new(ErrorKind::Internal, "not-cancelled", "the handler says cancelled, and nobody cancelled it"))
@@ -439,6 +446,12 @@ fn decode<T: DeserializeOwned>(answer: Option<String>, what: &str) -> Result<T> 
 /// Linux shows 15 bytes of it.
 fn thread_name(id: &str) -> String {
     format!("h:{id}")
+}
+
+/// Lets C libraries write out what their streams still hold. Plugins use the same C library as this process.
+pub(super) fn flush_streams() {
+    // SAFETY: NULL stands for all streams; each is locked while it is flushed.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
 }
 
 /// Whether `destroy` comes back when there is nothing to destroy.

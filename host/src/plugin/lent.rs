@@ -16,6 +16,9 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::cancel::Cancel;
 
+/// Promised by the ABI, whatever the environment says of this program's own threads.
+const STACK: usize = 2 << 20;
+
 /// How a lent thread came back.
 pub(super) enum Lent<T> {
     /// The work ended.
@@ -51,7 +54,7 @@ pub(super) fn lend<T: Send + 'static>(
         // A full counter is readable already.
         let _ = theirs.event.write(1);
     };
-    if let Err(error) = thread::Builder::new().name(name.to_owned()).spawn(run) {
+    if let Err(error) = thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(run) {
         return Lent::Back(Err(Error::os(&error, "start a thread for a plugin")));
     }
     match wait(&done, cancel, grace) {

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::mem::offset_of;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use landfall_handler_api::abi::*;
 use landfall_handler_api::crossing::{borrow_text, clean_text, copy_least};
@@ -14,6 +15,7 @@ use landfall_handler_api::{HandlerInfo, HandlerKind};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use serde::{Deserialize, Serialize};
 
+use super::backend::PluginIdentity;
 use super::refusal::Refusal;
 
 /// A plugin with more handlers than this is no plugin.
@@ -54,6 +56,14 @@ pub(super) struct Loaded {
     pub(super) shape: PluginShape,
     /// In the order of `shape.handlers`.
     pub(super) tables: Vec<imgh_handler>,
+}
+
+impl Loaded {
+    /// What reports call this plugin, that was loaded from `path`.
+    pub(super) fn identity(&self, path: &Path) -> PluginIdentity {
+        let (name, version) = (self.shape.name.clone(), self.shape.version.clone());
+        PluginIdentity { name, version, path: path.to_owned() }
+    }
 }
 
 /// Loads the file and shakes hands. The library is never unloaded, and its descriptor never closed.

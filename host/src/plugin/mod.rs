@@ -26,7 +26,7 @@ use landfall_handler_api::abi::{IMGH_PLUGIN_PANIC_ABORTS, IMGH_PLUGIN_WORKER_ONL
 use serde::Serialize;
 
 pub(crate) use backend::{ByteSink, CallContext, Handler, OpenedSource, Output, Outputs, PluginIdentity, Progress};
-pub(crate) use check::check;
+pub(crate) use check::{CheckJob, Finding, Target, Verdict, check, check_main};
 pub(crate) use load::{HandlerShape, PluginShape};
 pub(crate) use refusal::Refusal;
 pub(crate) use scan::{NoCache, ScanCache, scan_main};
@@ -120,8 +120,9 @@ impl Plugins {
     ) -> Result<PluginOutcome, Refusal> {
         let shape = scan::scan(&file, path, &options.agent, SCAN_LIMIT, cache)?;
         fits_this_process(&shape)?;
-        let Loaded { shape, tables } = load(file)?;
-        let plugin = PluginIdentity { name: shape.name.clone(), version: shape.version.clone(), path: path.to_owned() };
+        let loaded = load(file)?;
+        let plugin = loaded.identity(path);
+        let Loaded { shape, tables } = loaded;
         let mut handlers = Vec::new();
         for (handler, table) in shape.handlers.into_iter().zip(tables) {
             let id = handler.info.id.clone();

@@ -1,7 +1,6 @@
-//! Looks at a plugin for the first time in a process of its own, so that a plugin that crashes while it is loaded is a line
-//! in a report and not the end of the agent.
+//! Looks at a plugin for the first time in a process of its own, so that a plugin that crashes while it is loaded, or while
+//! its handlers are made and destroyed, is a line in a report and not the end of the agent.
 
-use crate::complaint::complain;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -18,9 +17,12 @@ use landfall_handler_api::crossing::clean_text;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, alarm};
+use serde::{Deserialize, Serialize};
 
-use super::load::{PluginShape, load};
+use super::inline::InlineHandler;
+use super::load::{Loaded, PluginShape, load};
 use super::refusal::Refusal;
+use crate::complaint::complain;
 
 /// The hidden command of the agent's binary that [`scan_main`] serves.
 pub(crate) const SCAN_COMMAND: &str = "scan-plugin";
@@ -28,6 +30,8 @@ pub(crate) const SCAN_COMMAND: &str = "scan-plugin";
 const OUTPUT_MAX: u64 = 8 << 20;
 const NOISE_MAX: u64 = 64 << 10;
 const NOISE_SHOWN: usize = 300;
+/// Longer than a parent waits, which is the one to say that it took too long.
+const CHILD_LIMIT: Duration = Duration::from_secs(60);
 
 /// Where results of scans are kept, so that a plugin is scanned once and not at every start. Keyed by the file's path and
 /// its version, which also names the ABI and the agent.
@@ -50,6 +54,14 @@ impl ScanCache for NoCache {
 }
 
 pub(super) type Scan = Result<PluginShape, Refusal>;
+
+/// One line of a child that scans. The last is the outcome; where it is not, the child ended while it did what that says.
+#[derive(Serialize, Deserialize)]
+enum Line {
+    Doing(String),
+    Ok(PluginShape),
+    Err(Refusal),
+}
 
 /// What is known of this very file, else what a scan finds.
 pub(super) fn scan(file: &File, path: &Path, agent: &Path, limit: Duration, cache: &dyn ScanCache) -> Scan {
@@ -101,12 +113,15 @@ fn run_child(file: &File, agent: &Path, limit: Duration) -> Scan {
     let _ = i32::try_from(child.id()).map(|group| killpg(Pid::from_raw(group), Signal::SIGKILL));
     let status = child.wait().map_err(failed)?;
     let Some((output, noise)) = outcome else {
-        let reason = format!("loading it took longer than {} s", limit.as_secs_f32());
+        let reason = format!("loading it and making its handlers took longer than {} s", limit.as_secs_f32());
         return Err(Refusal::new("scan-timeout", reason));
     };
-    match serde_json::from_slice(&output) {
-        Ok(scan) => scan,
-        Err(_) => Err(Refusal::new("crashed-while-loading", died(status, &noise))),
+    let last = output.split(|&byte| byte == b'\n').rfind(|line| !line.is_empty()).unwrap_or_default();
+    match serde_json::from_slice(last) {
+        Ok(Line::Ok(shape)) => Ok(shape),
+        Ok(Line::Err(refusal)) => Err(refusal),
+        Ok(Line::Doing(what)) => Err(Refusal::new("crashed-while-loading", died(&what, status, &noise))),
+        Err(_) => Err(Refusal::new("crashed-while-loading", died("loading it", status, &noise))),
     }
 }
 
@@ -133,25 +148,32 @@ fn read_aside(from: impl Read + Send + 'static, most: u64, to: mpsc::Sender<Vec<
     });
 }
 
-fn died(status: ExitStatus, noise: &[u8]) -> String {
+/// How `what` ended the process, with the last line that it left on standard error.
+pub(super) fn died(what: &str, status: ExitStatus, noise: &[u8]) -> String {
     let how = match (status.signal(), status.code()) {
         (Some(number), _) => match Signal::try_from(number) {
-            Ok(signal) => format!("loading it ended the process with {signal}"),
-            Err(_) => format!("loading it ended the process with signal {number}"),
+            Ok(signal) => format!("{what} ended the process with {signal}"),
+            Err(_) => format!("{what} ended the process with signal {number}"),
         },
-        (None, Some(code)) => format!("loading it ended the process with status {code}"),
-        (None, None) => "loading it ended the process".to_owned(),
+        (None, Some(code)) => format!("{what} ended the process with status {code}"),
+        (None, None) => format!("{what} ended the process"),
     };
     let noise = noise.split(|&byte| byte == b'\n').rfind(|line| !line.is_empty()).unwrap_or_default();
     if noise.is_empty() { how } else { format!("{how}: {}", clean_text(noise, NOISE_SHOWN)) }
 }
 
-/// The whole of the hidden command: loads the plugin that standard input is, and prints what it found.
-pub(crate) fn scan_main() -> ExitCode {
-    // The parent kills a scan that takes too long; this is for a parent that died.
-    alarm::set(60);
+/// What every process does that runs a plugin only to see what comes of it.
+pub(super) fn be_expendable(seconds: u32) {
+    // The parent kills a child that takes too long; this is for a parent that died.
+    alarm::set(seconds);
     // A crash here is expected at times, and nobody wants its core.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+}
+
+/// The whole of the hidden command: loads the plugin that standard input is, makes and destroys its handlers, and prints
+/// what it found.
+pub(crate) fn scan_main() -> ExitCode {
+    be_expendable(60);
     match scan_here() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -166,6 +188,36 @@ fn scan_here() -> std::io::Result<()> {
     // What constructors print must not end up in the answer.
     let mut answer = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
     nix::unistd::dup2_stdout(std::io::stderr())?;
-    let scan: Scan = load(plugin).map(|loaded| loaded.shape);
-    answer.write_all(&serde_json::to_vec(&scan)?)
+    let outcome = match load(plugin) {
+        Ok(loaded) => {
+            for number in 0..loaded.tables.len() {
+                make_and_destroy(&loaded, number, &mut answer)?;
+            }
+            Line::Ok(loaded.shape)
+        }
+        Err(refusal) => Line::Err(refusal),
+    };
+    say(&mut answer, &outcome)
+}
+
+fn say(answer: &mut File, line: &Line) -> std::io::Result<()> {
+    let mut bytes = serde_json::to_vec(line)?;
+    bytes.push(b'\n');
+    answer.write_all(&bytes)
+}
+
+/// With the empty configuration, whatever the operator's is: that may hold secrets. A handler may refuse it.
+fn make_and_destroy(loaded: &Loaded, number: usize, answer: &mut File) -> std::io::Result<()> {
+    let (Some(handler), Some(table)) = (loaded.shape.handlers.get(number), loaded.tables.get(number)) else {
+        return Ok(());
+    };
+    let info = handler.info.clone();
+    say(answer, &Line::Doing(format!("create of its handler {}", info.id)))?;
+    let none = serde_json::Value::Object(serde_json::Map::new());
+    let plugin = loaded.identity(Path::new(""));
+    if let Ok(made) = InlineHandler::create(info, plugin, *table, &none, CHILD_LIMIT, CHILD_LIMIT) {
+        say(answer, &Line::Doing(format!("destroy of its handler {}", handler.info.id)))?;
+        drop(made);
+    }
+    Ok(())
 }

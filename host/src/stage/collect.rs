@@ -8,6 +8,7 @@ use landfall_handler_api::Result;
 use rustix::fs::{Dir, FlockOperation, Mode, OFlags};
 
 use super::{HIDDEN_PREFIX, stage_error};
+use crate::complaint::complain;
 use crate::disk;
 use crate::faults::Point;
 
@@ -31,8 +32,13 @@ pub(super) fn collect(directory: BorrowedFd<'_>, keep: Duration) -> Result<()> {
         let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
         let old = metadata.is_file() && age.is_some_and(|age| age >= keep);
         if old && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            disk::unlink(Point::StageCollect, directory, name)
-                .map_err(|error| stage_error(&error, "remove a dead stage"))?;
+            match disk::unlink(Point::StageCollect, directory, name) {
+                // Another process was faster.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                // Whoever comes next tries again.
+                Err(error) => complain(format_args!("could not remove the dead stage {}: {error}", name.display())),
+                Ok(()) => {}
+            }
         }
     }
     Ok(())

@@ -51,7 +51,18 @@ pub(crate) fn stage_error(error: &std::io::Error, what: &str) -> Error {
 impl<'t> Stage<'t> {
     /// Opens an empty stage for `target`. Where it needs a name, hidden files of dead owners older than `keep` are
     /// collected first.
-    pub(crate) fn open(target: &'t Target, keep: Duration) -> Result<Self> {
+    /// `owner` is given to it at once, so that not being allowed to shows before any byte is moved.
+    pub(crate) fn open(target: &'t Target, keep: Duration, owner: Option<(u32, u32)>) -> Result<Self> {
+        let stage = Self::open_unowned(target, keep)?;
+        if let Some((uid, gid)) = owner {
+            disk::set_owner(stage.descriptor(), uid, gid).map_err(|error| {
+                Error::os(&error, format_args!("give the target to {uid}:{gid}")).scoped(Scope::Request)
+            })?;
+        }
+        Ok(stage)
+    }
+
+    fn open_unowned(target: &'t Target, keep: Duration) -> Result<Self> {
         let directory = target.directory();
         match disk::create_anonymous(directory) {
             Ok(file) => Ok(Self { target, file: File::from(file), form: Form::Anonymous }),
@@ -129,8 +140,11 @@ impl<'t> Stage<'t> {
     fn give_up(&mut self) {
         if let Form::Named(name) = &self.form {
             // What cannot be removed now is collected later: its lock goes with this process.
-            if let Err(error) = disk::unlink(Point::StageUnlink, self.target.directory(), name) {
-                complain(format_args!("could not remove the stage {}: {error}", name.display()));
+            match disk::unlink(Point::StageUnlink, self.target.directory(), name) {
+                // The ledger has settled it.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => complain(format_args!("could not remove the stage {}: {error}", name.display())),
+                Ok(()) => {}
             }
             self.form = Form::Anonymous;
         }

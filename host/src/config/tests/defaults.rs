@@ -33,7 +33,7 @@ fn nothing_written_means_the_defaults() {
         limits: Limits {
             disk_bytes: 16 << 40,
             disks: 64,
-            record_bytes: 16 << 20,
+            record_bytes: 1 << 20,
             locations: 1000,
             grace: Duration::from_secs(5),
         },

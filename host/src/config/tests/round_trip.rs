@@ -34,7 +34,7 @@ store = []
 [limits]
 disk_bytes = "16TiB"
 disks = 64
-record_bytes = "16MiB"
+record_bytes = "1MiB"
 locations = 1000
 grace = "5s"
 

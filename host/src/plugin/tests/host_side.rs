@@ -92,7 +92,8 @@ fn null_and_nonsense_are_refused_wherever_a_pointer_is_wanted() {
 #[test]
 fn errors_keep_kind_scope_and_code() {
     let faults = Faults::new(GRACE);
-    for kind in ErrorKind::ALL.into_iter().filter(|&kind| kind != ErrorKind::Cancelled) {
+    let own = [ErrorKind::Cancelled, ErrorKind::Exists, ErrorKind::Unhashed];
+    for kind in ErrorKind::ALL.into_iter().filter(|kind| !own.contains(kind)) {
         for scope in Scope::ALL {
             let error = faults.open_error(&format!("error/{}/{}/some-code", kind.number(), scope.number()));
             assert_eq!((error.kind(), error.scope(), error.code()), (kind, scope, "some-code"));
@@ -100,8 +101,13 @@ fn errors_keep_kind_scope_and_code() {
         let error = faults.open_error(&format!("error/{}/0/some-code", kind.number()));
         assert_eq!(error.scope(), kind.default_scope());
     }
+    assert_eq!(faults.open_error("output").code(), "no-outputs");
     let pretended = faults.open_error("error/12/4/cancelled");
     assert_eq!((pretended.kind(), pretended.code()), (ErrorKind::Internal, "not-cancelled"));
+    for hosts_own in ["error/10/4/exists", "error/11/4/unhashed"] {
+        let error = faults.open_error(hosts_own);
+        assert_eq!((error.kind(), error.code(), error.scope()), (ErrorKind::Internal, "bad-error", Scope::Handler));
+    }
     let unknown = faults.open_error("error/99/9/Some_Code");
     assert_eq!((unknown.kind(), unknown.code(), unknown.scope()), (ErrorKind::Internal, "bad-error", Scope::Handler));
     assert_eq!(faults.open_error("bare-error/5").code(), "unexplained");
@@ -145,6 +151,9 @@ fn what_a_source_says_is_not_believed() {
         ("no-read", "bad-source"),
         ("bad-size", "bad-source"),
         ("bad-fd", "bad-source"),
+        ("standard-fd/0", "bad-source"),
+        ("standard-fd/2", "bad-source"),
+        ("standard-fd/-1", "bad-source"),
         ("bad-validator", "not-utf8"),
     ] {
         assert_eq!(faults.open_error(order).code(), code, "{order}");

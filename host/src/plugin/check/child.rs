@@ -1,0 +1,184 @@
+//! The process that loads the plugin and tries it out.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::process::ExitCode;
+
+use landfall_handler_api::ErrorKind;
+use landfall_handler_api::crossing::clean_text;
+use serde_json::{Value, json};
+
+use super::super::inline::{InlineHandler, destroy_nothing, flush_streams};
+use super::super::load::{Loaded, load};
+use super::super::scan::be_expendable;
+use super::super::{SETUP_LIMIT, open_alone};
+use super::findings::{Findings, Outcome, described};
+use super::surroundings::{Surroundings, descriptors};
+use super::trials::{GRACE, try_handler};
+use super::{CheckJob, Verdict};
+use crate::complaint::complain;
+
+/// Bytes shown of what a plugin printed.
+const SHOWN: usize = 200;
+
+/// The whole of the hidden command: reads a job from standard input and prints what it finds.
+pub(crate) fn check_main() -> ExitCode {
+    be_expendable(2 * 60 * 60);
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(format_args!("check: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> std::io::Result<()> {
+    let mut job = Vec::new();
+    std::io::stdin().read_to_end(&mut job)?;
+    let job: CheckJob = serde_json::from_slice(&job)?;
+    let mut findings = Findings::new(File::from(std::io::stdout().as_fd().try_clone_to_owned()?));
+    // What the plugin prints is kept, to be counted in the end.
+    let printed = File::from(rustix::fs::memfd_create("printed", rustix::fs::MemfdFlags::CLOEXEC)?);
+    nix::unistd::dup2_stdout(&printed)?;
+
+    let mut loaded = None;
+    findings.run("load", || match open_alone(&job.file, None).and_then(load) {
+        Err(refusal) => Outcome::failed(refusal.to_string()),
+        Ok(plugin) => {
+            loaded = Some(plugin);
+            Outcome::ok("loaded into a process of its own")
+        }
+    })?;
+    if let Some(loaded) = loaded {
+        // With its first thread, the C library takes a signal for itself.
+        std::thread::spawn(|| ()).join().map_err(|_| std::io::Error::other("a thread panicked"))?;
+        let (before, open) = (Surroundings::look(), descriptors(usize::MAX));
+        round(&mut findings, &loaded, &job)?;
+        conduct(&mut findings, &before, open, &loaded, &job)?;
+        findings.run("silence", || silence(&printed))?;
+    }
+    findings.done()
+}
+
+/// Everything once, for each handler.
+fn round(findings: &mut Findings, loaded: &Loaded, job: &CheckJob) -> std::io::Result<()> {
+    let mut ids = BTreeSet::new();
+    for number in 0..loaded.tables.len() {
+        let Some(handler) = loaded.shape.handlers.get(number) else { continue };
+        findings.handler = Some(handler.info.id.clone());
+        findings.run("unique-id", || {
+            let outcome = ids.insert(&handler.info.id);
+            if outcome {
+                Outcome::ok("no other handler of this plugin has this id")
+            } else {
+                Outcome::failed("its id is there twice")
+            }
+        })?;
+        try_one(findings, loaded, number, job)?;
+    }
+    findings.handler = None;
+    Ok(())
+}
+
+fn try_one(findings: &mut Findings, loaded: &Loaded, number: usize, job: &CheckJob) -> std::io::Result<()> {
+    let (Some(shape), Some(table)) = (loaded.shape.handlers.get(number), loaded.tables.get(number)) else {
+        return Ok(());
+    };
+    let create = |config: &Value| {
+        let plugin = loaded.identity(&job.file);
+        InlineHandler::create(shape.info.clone(), plugin, *table, config, SETUP_LIMIT, GRACE)
+    };
+    let mut hung = false;
+    findings.run("bad-config-refused", || match create(&json!({"no-handler-has-this-key": true})) {
+        Err(error) if error.kind() == ErrorKind::Invalid => {
+            Outcome::ok("a configuration key that nobody knows is refused")
+        }
+        Err(error) => {
+            hung = error.code() == "setup-timeout";
+            Outcome::failed(format!(
+                "a configuration key that nobody knows is not refused as invalid: {}",
+                described(&error)
+            ))
+        }
+        Ok(_) => Outcome::failed("a configuration key that nobody knows is accepted"),
+    })?;
+    let given = job.configs.get(&shape.info.id);
+    let mut made = None;
+    findings.run("create", || match create(given.unwrap_or(&json!({}))) {
+        Ok(handler) => {
+            made = Some(handler);
+            Outcome::ok(if given.is_some() { "made with its configuration" } else { "made without configuration" })
+        }
+        Err(error) if error.kind() == ErrorKind::Invalid && given.is_none() => Outcome::skip(format!(
+            "needs configuration (--config), so that its operations are not tried: {}",
+            error.message()
+        )),
+        Err(error) => {
+            hung |= error.code() == "setup-timeout";
+            Outcome::failed(described(&error))
+        }
+    })?;
+    if hung {
+        findings.hung = Some(format!("create of {} hangs", shape.info.id));
+    }
+    if let Some(handler) = made {
+        try_handler(findings, &handler, shape, job.target.as_ref())?;
+        findings.run("destroy", || {
+            drop(handler);
+            Outcome::ok("destroyed")
+        })?;
+    }
+    findings.run("destroy-null", || {
+        let kept = destroy_nothing(table, GRACE);
+        if kept { Outcome::ok("destroy tolerates NULL") } else { Outcome::failed("destroy of NULL does not return") }
+    })?;
+    Ok(())
+}
+
+/// What the first round left behind may be what is opened once, a runtime for instance; what the second adds is a leak.
+fn conduct(
+    findings: &mut Findings,
+    before: &Surroundings,
+    open: usize,
+    loaded: &Loaded,
+    job: &CheckJob,
+) -> std::io::Result<()> {
+    if let Some(why) = findings.hung.take() {
+        findings
+            .run("conduct", || Outcome::skip(format!("{why}, and what a thread holds that never ends is no leak")))?;
+        return Ok(());
+    }
+    let first = descriptors(open);
+    findings.quiet = true;
+    round(findings, loaded, job)?;
+    findings.quiet = false;
+    findings.run("conduct", || {
+        let mut changed = before.changed();
+        if descriptors(first) > first {
+            changed.push("more open descriptors each time");
+        }
+        if changed.is_empty() {
+            Outcome::ok("umask, signals, working directory and environment are as before, and no descriptors leak")
+        } else {
+            Outcome(Verdict::Failed, format!("changed: {}", changed.join(", ")))
+        }
+    })?;
+    Ok(())
+}
+
+fn silence(printed: &File) -> Outcome {
+    flush_streams();
+    let mut text = vec![0; SHOWN];
+    match (printed.metadata().map(|metadata| metadata.len()), printed.read_at(&mut text, 0)) {
+        (Ok(0), _) => Outcome::ok("nothing was printed to standard output"),
+        (Ok(count), Ok(filled)) => {
+            let text = clean_text(text.get(..filled).unwrap_or_default(), SHOWN);
+            Outcome::failed(format!("it printed {count} bytes to standard output: {text}"))
+        }
+        (Err(error), _) | (_, Err(error)) => Outcome::failed(format!("look at what was printed: {error}")),
+    }
+}

@@ -1,0 +1,156 @@
+//! One handler's operations.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use landfall_handler_api::{ErrorKind, HandlerKind, Location, Request, Result};
+
+use super::super::backend::{CallContext, Handler};
+use super::super::inline::InlineHandler;
+use super::super::load::HandlerShape;
+use super::Target;
+use super::findings::{Findings, Outcome, described};
+use super::reads::{Whole, skip_reads, try_reads};
+use super::scratch::Scratch;
+use crate::cancel::Cancel;
+use crate::route::LOCATION_URL;
+
+/// For one operation that asks or looks.
+const OPERATION_LIMIT: Duration = Duration::from_secs(20);
+/// For one operation that moves bytes.
+const MOVE_LIMIT: Duration = Duration::from_secs(20 * 60);
+/// What the agent gives a handler that was told to stop, unless its configuration says otherwise.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
+
+/// A context of one operation on `target`.
+pub(super) fn context(target: Option<&Target>, limit: Duration) -> Result<CallContext> {
+    let cancel = Cancel::new()?.with_deadline(Some(Instant::now() + limit));
+    let url = target.map(|target| target.url.clone().into_bytes());
+    let secrets = Arc::new(move |name: &str| if name == LOCATION_URL { url.clone() } else { None });
+    Ok(CallContext { secrets, ..CallContext::quiet(cancel) })
+}
+
+/// A context of one operation that moves bytes.
+pub(super) fn moving(target: Option<&Target>) -> Result<CallContext> {
+    context(target, MOVE_LIMIT)
+}
+
+fn nowhere(scheme: &str) -> Request {
+    request(&format!("{scheme}://landfall.invalid/none"))
+}
+
+fn request(url: &str) -> Request {
+    let mut request = Request::default();
+    request.location = Some(Location::from_url(url));
+    request
+}
+
+/// Probes, opens, reads, transfers and asks for the status.
+pub(super) fn try_handler(
+    findings: &mut Findings,
+    handler: &InlineHandler,
+    shape: &HandlerShape,
+    target: Option<&Target>,
+) -> std::io::Result<()> {
+    let info = handler.info();
+    let ours = |target: &&Target| {
+        let location = target.request.location.as_ref();
+        location.is_some_and(|location| info.schemes.contains(&location.scheme()))
+    };
+    let target = target.filter(ours);
+    let probe = |request: &Request| {
+        context(target, OPERATION_LIMIT).and_then(|call| handler.probe(&call, request)).map(|probe| probe.accepts)
+    };
+    findings.run("probe-foreign", || Outcome::any(probe(&request("no-such-scheme:// \u{1}\u{202e}"))))?;
+    for scheme in &info.schemes {
+        findings.run("probe", || Outcome::any(probe(&nowhere(scheme))))?;
+    }
+    if let Some(target) = target {
+        findings.run("probe-url", || match probe(&target.request) {
+            Ok(true) => Outcome::ok("it takes the location"),
+            Ok(false) => Outcome::failed("it does not take the location"),
+            Err(error) => Outcome::failed(described(&error)),
+        })?;
+    }
+    let mut whole = None;
+    if info.kinds.contains(&HandlerKind::Source) {
+        whole = try_source(findings, handler, shape, target)?;
+    }
+    if info.kinds.contains(&HandlerKind::Transfer) {
+        findings.run("transfer", || match target {
+            None => Outcome::skip("no location of its schemes was given (--url)"),
+            Some(target) => try_transfer(handler, target, whole.as_ref()),
+        })?;
+    }
+    for kind in [HandlerKind::Filter, HandlerKind::Unpack, HandlerKind::Select] {
+        if info.kinds.contains(&kind) {
+            let name = format!("{kind:?}").to_lowercase();
+            findings.run(&name, || Outcome::skip("this version does not call it"))?;
+        }
+    }
+    findings.run("status", || match context(target, OPERATION_LIMIT).and_then(|call| handler.status(&call)) {
+        Err(error) if error.kind() == ErrorKind::Unsupported => Outcome::skip("not offered"),
+        status => Outcome::any(status.map(|status| status.ready)),
+    })?;
+    Ok(())
+}
+
+/// The location that was given; without one, a location that is not there, which some handlers open all the same.
+fn try_source(
+    findings: &mut Findings,
+    handler: &InlineHandler,
+    shape: &HandlerShape,
+    target: Option<&Target>,
+) -> std::io::Result<Option<Whole>> {
+    let open = |request: &Request| context(target, MOVE_LIMIT).and_then(|call| handler.open(&call, request));
+    let mut opened = None;
+    match target {
+        Some(target) => {
+            findings.run("open-url", || match open(&target.request) {
+                Err(error) => Outcome::failed(described(&error)),
+                Ok(source) => {
+                    opened = Some(source);
+                    Outcome::ok("opened")
+                }
+            })?;
+        }
+        None => {
+            for scheme in &handler.info().schemes {
+                findings.run("open", || match open(&nowhere(scheme)) {
+                    Err(error) => Outcome::any(Err::<(), _>(error)),
+                    Ok(source) => {
+                        opened = Some(source);
+                        Outcome::ok("opened")
+                    }
+                })?;
+            }
+        }
+    }
+    let Some(source) = opened else {
+        skip_reads(findings, "nothing was opened; --url gives it a location that is there")?;
+        return Ok(None);
+    };
+    let whole = try_reads(findings, source.as_ref(), shape.threads == "parallel", target)?;
+    findings.run("close", || {
+        drop(source);
+        Outcome::ok("closed")
+    })?;
+    Ok(whole)
+}
+
+fn try_transfer(handler: &InlineHandler, target: &Target, whole: Option<&Whole>) -> Outcome {
+    let attempt = || {
+        let scratch = Arc::new(Scratch::new()?);
+        handler.transfer(&moving(Some(target))?, &target.request, scratch.clone())?;
+        scratch.close()
+    };
+    match attempt() {
+        Err(error) => Outcome::failed(described(&error)),
+        Ok((size, digest)) => match whole {
+            Some(whole) if (whole.count, whole.digest.as_str()) != (size, digest.as_str()) => {
+                Outcome::failed(format!("it wrote {size} bytes that are not those that it reads"))
+            }
+            _ => Outcome::ok(format!("{size} bytes, sha256 {digest}")),
+        },
+    }
+}

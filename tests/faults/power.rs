@@ -1,0 +1,88 @@
+//! Cuts the power after an operation's end, and at every point on the way.
+
+use super::operation::{Kind, Operation};
+use super::site::{Ended, Layout, Site};
+use super::sweep::{again, begin, ends_as_usual, enumerate, joined, nothing_hidden};
+use super::tally;
+use super::trace::Met;
+use crate::support::world::World;
+
+/// Runs the operation to its end, with these faults and its event, and cuts the power at once: what it told is there.
+pub(super) fn cut_at_the_end(site: &Site, operation: &Operation, faults: &str) -> Result<(), String> {
+    begin(site, operation);
+    // A recovery itself has to wait for what the dead left.
+    if operation.kind != Kind::Recover {
+        site.disk.sync();
+    }
+    let ended = run(site, operation, faults);
+    ends_as_usual(operation, &ended)?;
+    site.disk.cut();
+    let observed = site.observe()?;
+    if observed.view != *operation.left() {
+        return Err(format!("after the power cut there is {observed:?}, not {:?}", operation.left()));
+    }
+    again(site, operation, &observed).map_err(|wrong| format!("again: {wrong}"))
+}
+
+/// Kills the operation after this hit of a point, and cuts the power; with `recovered`, after the next command has settled
+/// what was left, so that this one's word must hold.
+fn cut_when_killed(site: &Site, operation: &Operation, met: &Met, recovered: bool) -> Result<(), String> {
+    begin(site, operation);
+    site.disk.sync();
+    let ended = run(site, operation, &format!("{}#{}=kill-after", met.point, met.hit));
+    if ended.status != -9 {
+        return Err(format!("it was not killed: {ended:?}"));
+    }
+    let told = if recovered { Some(site.observe()?) } else { None };
+    site.disk.cut();
+    let observed = site.observe()?;
+    let view = &observed.view;
+    let allowed = match &told {
+        Some(told) => *view == told.view,
+        None => *view == operation.before || *view == operation.after,
+    };
+    if !allowed {
+        return Err(format!("after the power cut there is {observed:?}; before it there was {told:?}"));
+    }
+    if operation.names_stages() {
+        site.all_unowned(&observed.hidden)?;
+    } else {
+        nothing_hidden(&observed)?;
+    }
+    again(site, operation, &observed).map_err(|wrong| format!("again: {wrong}"))
+}
+
+fn run(site: &Site, operation: &Operation, faults: &str) -> Ended {
+    site.run(&(operation.words)(site), &joined(faults, operation.event))
+}
+
+/// Cuts the power after the operation's end, in both layouts, and after every point that it meets.
+pub(super) fn cut(world: &World, operation: &Operation) {
+    let mut wrong = Vec::new();
+    let mut ran = 0;
+    let mut case = |name: String, outcome: Result<(), String>| {
+        ran += 1;
+        wrong.extend(outcome.err().map(|violation| format!("{name}: {violation}")));
+    };
+    let site = Site::new(world, operation, Layout::Together);
+    case("at the end, ledger on the same disk".to_owned(), cut_at_the_end(&site, operation, ""));
+    drop(site);
+    let site = Site::new(world, operation, Layout::Apart);
+    case("at the end".to_owned(), cut_at_the_end(&site, operation, ""));
+    let met = enumerate(&site, operation).unwrap_or_else(|wrong| panic!("without a fault: {wrong}"));
+    let points = if world.rounds(0, 1) == 1 { met } else { last_hits(&met) };
+    for met in &points {
+        for (when, recovered) in [("", false), (", recovered", true)] {
+            let name = format!("killed after {}#{}{when}", met.point, met.hit);
+            case(name, cut_when_killed(&site, operation, met, recovered));
+        }
+    }
+    assert_eq!(ran, 2 + 2 * points.len());
+    tally::cut(operation.name, ran);
+    assert!(wrong.is_empty(), "{} of {ran} cases are wrong\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The last time that each point is met.
+fn last_hits(met: &[Met]) -> Vec<Met> {
+    met.iter().filter(|one| !met.iter().any(|other| other.point == one.point && other.hit > one.hit)).cloned().collect()
+}

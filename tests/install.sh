@@ -1,0 +1,33 @@
+#!/bin/sh
+# Installs the Debian packages that the end-to-end tests use and that are missing. Without root it only names them: the
+# tests that need them are then skipped, by name.
+set -eu
+
+# A program, and the package that has it.
+wanted='
+mkfs.xfs xfsprogs
+mkfs.btrfs btrfs-progs
+mkfs.ext4 e2fsprogs
+filefrag e2fsprogs
+cc gcc
+qemu-img qemu-utils
+losetup mount
+setpriv util-linux
+'
+
+PATH="$PATH:/usr/sbin:/sbin"
+missing=$(echo "$wanted" | while read -r program package; do
+    [ -z "$program" ] || command -v "$program" >/dev/null || echo "$package"
+done | sort -u)
+
+if [ -z "$missing" ]; then
+    exit 0
+fi
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "not installed:" $missing "(tests that need them are skipped)" >&2
+    exit 0
+fi
+apt-get update
+# The list is split into words on purpose.
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
