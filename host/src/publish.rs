@@ -8,7 +8,7 @@ use crate::complaint::complain;
 use crate::disk;
 use crate::engine::Moved;
 use crate::faults::Point;
-use crate::identity::FileVersion;
+use crate::identity::{FileIdentity, FileVersion};
 use crate::ledger::{Facts, Job, Ledger, PathLock};
 use crate::stage::{Stage, hidden_name, stage_error};
 use crate::target::{Occupant, exists, occupant};
@@ -39,6 +39,8 @@ pub(crate) struct Published {
     pub(crate) id: i64,
     /// Bytes of the target.
     pub(crate) bytes: u64,
+    /// The inode that was given the target's name.
+    identity: FileIdentity,
     /// Keeps others from changing the target until the ledger knows.
     _turn: PathLock,
 }
@@ -68,10 +70,10 @@ pub(crate) fn publish(
     };
     let turn = ledger.lock_path(target.path())?;
     let id = ledger.intend(job, target.path(), spare.as_deref(), &version.identity, &facts)?;
-    let published = Published { id, bytes: version.size, _turn: turn };
+    let published = Published { id, bytes: version.size, identity: version.identity, _turn: turn };
     if let Err(error) = moved.refuse_changed_source().and_then(|()| name(stage, spare, dress.replace)) {
-        // The inode of a shared stage may have got this name from another process.
-        if stage.is_shared() {
+        // What stands at the target then is not of this stage's giving, even where it is the inode of a shared one.
+        if stage.is_shared() && !dress.replace {
             drop_intent(&published, ledger);
         } else {
             settle(stage, &published, ledger);
@@ -97,8 +99,8 @@ fn drop_intent(published: &Published, ledger: &Ledger) {
 pub(crate) fn withdraw(stage: &Stage<'_>, published: &Published, replaced: bool, ledger: &Ledger) {
     let target = stage.target();
     let take_back = || -> Result<()> {
-        let identity = FileVersion::of(stage.file())?.identity;
-        let is_ours = matches!(target.occupant()?, Some(Occupant::File(version)) if version.identity.is(&identity));
+        let identity = &published.identity;
+        let is_ours = matches!(target.occupant()?, Some(Occupant::File(version)) if version.identity.is(identity));
         if is_ours && !replaced {
             disk::unlink(Point::PublishUnlink, target.directory(), target.name())
                 .map_err(|error| stage_error(&error, "take the target back"))?;

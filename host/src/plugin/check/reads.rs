@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use landfall_handler_api::Result;
 use sha2::{Digest as _, Sha256};
@@ -12,11 +12,15 @@ use sha2::{Digest as _, Sha256};
 use super::super::backend::{ByteSink, OpenedSource};
 use super::Target;
 use super::findings::{Findings, Outcome, described};
-use super::trials::{GRACE, moving};
+use super::trials::moving;
 use crate::cancel::Cancel;
 
 /// Bytes that are kept to compare others with.
 const KEPT_MAX: usize = 16 << 20;
+/// A read that gives nothing for so long hangs.
+const STALL: Duration = Duration::from_secs(30);
+/// What the agent says of a handler that it gave up.
+const GIVEN_UP: &str = "is not used any more";
 /// How far behind the end is read.
 const BEYOND: u64 = 4096;
 
@@ -47,6 +51,8 @@ struct Collected {
     room: Vec<u8>,
     /// Fired by the first bytes.
     cancel: Option<Cancel>,
+    /// Told of all bytes.
+    alive: Option<mpsc::Sender<()>>,
 }
 
 impl ByteSink for Collected {
@@ -63,6 +69,10 @@ impl ByteSink for Collected {
         self.kept.extend(bytes.iter().take(left));
         if let Some(cancel) = self.cancel.take() {
             cancel.cancel();
+        }
+        if let Some(alive) = &self.alive {
+            // Nobody listens once the read was cancelled.
+            let _ = alive.send(());
         }
         Ok(())
     }
@@ -83,8 +93,12 @@ pub(super) fn try_reads(
     let info = source.info();
     let take = |range: Range<u64>| take(source, target, range);
     let mut whole = None;
+    let mut hung = false;
     findings.run("read-whole", || match take(0..info.size.unwrap_or(u64::MAX)) {
-        Err(detail) => Outcome::failed(detail),
+        Err(detail) => {
+            hung = detail.contains(GIVEN_UP);
+            Outcome::failed(detail)
+        }
         Ok(all) if info.size.is_some_and(|size| size != all.count) => {
             Outcome::failed(format!("it gave {} bytes, and says that there are {:?}", all.count, info.size))
         }
@@ -94,6 +108,9 @@ pub(super) fn try_reads(
             Outcome::ok(detail)
         }
     })?;
+    if hung {
+        findings.hung = Some("a read hangs".to_owned());
+    }
     let Some(whole) = whole else {
         for check in READS.iter().skip(1) {
             findings.run(check, || Outcome::skip("the whole could not be read"))?;
@@ -159,8 +176,16 @@ fn slice<'a>(bytes: &'a [u8], range: &Range<u64>) -> &'a [u8] {
 }
 
 fn take(source: &dyn OpenedSource, target: Option<&Target>, range: Range<u64>) -> Result<Whole, String> {
-    let sink = Arc::new(Mutex::new(Collected::default()));
-    moving(target).and_then(|call| source.read(&call, range, sink.clone())).map_err(|error| described(&error))?;
+    let call = moving(target).map_err(|error| described(&error))?;
+    let (alive, bytes) = mpsc::channel();
+    let sink = Arc::new(Mutex::new(Collected { alive: Some(alive), ..Collected::default() }));
+    let cancel = call.cancel.clone();
+    std::thread::spawn(move || {
+        while bytes.recv_timeout(STALL).is_ok() {}
+        // Harmless where the read is over.
+        cancel.cancel();
+    });
+    source.read(&call, range, sink.clone()).map_err(|error| described(&error))?;
     let collected = std::mem::take(&mut *sink.lock().unwrap_or_else(PoisonError::into_inner));
     let digest = super::scratch::hex(&collected.hasher.finalize());
     Ok(Whole { kept: collected.kept, count: collected.count, digest })
@@ -177,9 +202,7 @@ fn cancelled(source: &dyn OpenedSource, target: Option<&Target>) -> Outcome {
     let outcome = source.read(&call, 0..end, Arc::new(Mutex::new(sink)));
     let seconds = began.elapsed().as_secs_f32();
     match outcome {
-        Err(error) if began.elapsed() >= GRACE && error.message().contains("is not used any more") => {
-            Outcome::failed(described(&error))
-        }
+        Err(error) if error.message().contains(GIVEN_UP) => Outcome::failed(described(&error)),
         Ok(()) => Outcome::ok("it was over before it could stop"),
         Err(_) => Outcome::ok(format!("it stopped within {seconds:.1} s")),
     }
