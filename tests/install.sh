@@ -12,6 +12,7 @@ filefrag e2fsprogs
 cc gcc
 qemu-img qemu-utils
 losetup mount
+bindfs bindfs
 setpriv util-linux
 '
 

@@ -168,7 +168,9 @@ fn urls(world: &World) {
     let sandbox = Sandbox::on(world, Fs::Temp);
     let store = sandbox.store_dir().display().to_string();
     fs::create_dir(sandbox.store("a b")).unwrap();
-    for name in ["a%20b.raw", "a b/d.raw", "100%.raw", "ünï.raw", "+.raw", "back\\slash.raw"] {
+    for name in
+        ["a%20b.raw", "a b/d.raw", "100%.raw", "ünï.raw", "+.raw", "back\\slash.raw", "u:x@y.raw", "\u{202e}rtl.raw"]
+    {
         let file = sandbox.store(name);
         noisy_file(&file, 3000, 4);
         for (number, prefix) in ["file://", "filesystem://", "FILE://", ""].into_iter().enumerate() {

@@ -247,7 +247,19 @@ fn formats(world: &World) {
         fs::write(&path, content).unwrap();
         path
     };
-    let qcow2 = magic("qcow2", b"QFI\xfb\0\0\0\x03");
+    // A header of version 3 as the specification has it: 64 KiB clusters, one of them, no extensions.
+    let header = |backing_offset: u64| {
+        let mut header = [0; 112];
+        header[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+        header[8..16].copy_from_slice(&backing_offset.to_be_bytes());
+        header[20..24].copy_from_slice(&16_u32.to_be_bytes());
+        header[24..32].copy_from_slice(&65_536_u64.to_be_bytes());
+        header[96..100].copy_from_slice(&4_u32.to_be_bytes());
+        header[100..104].copy_from_slice(&104_u32.to_be_bytes());
+        header
+    };
+    let qcow2 = magic("qcow2", &header(0));
+    let backed = magic("backed", &header(4096));
     let vmdk = magic("vmdk", b"KDMV\x01\0\0\0");
     let descriptor = magic("descriptor", b"# Disk DescriptorFile\nversion=1\n");
     let padded = magic("padded", &[&b"# Disk DescriptorFile\nversion=1\n"[..], &[0; 480]].concat());
@@ -268,4 +280,7 @@ fn formats(world: &World) {
     let answer = sandbox.place(&path, "disk").args(["--format", "as-is"]).run();
     assert_eq!(answer.success()["targets"][0]["format"], "qcow2");
     assert_same_bytes(&qcow2, &sandbox.out("disk"));
+    let path = sandbox.record("backed.json", &changed(&backed, &json!({ "disk_format": "qcow2" })));
+    sandbox.place(&path, "other").args(["--format", "as-is"]).run().failure("corrupt", "format-reference", "image");
+    sandbox.only(&["disk"]);
 }

@@ -234,5 +234,5 @@ impl Decision {
 
 /// The attempt's locations, redacted.
 pub(crate) fn locations(attempt: &Attempt) -> Vec<String> {
-    attempt.request.location.iter().map(|location| location.url.clone()).collect()
+    attempt.request.location.iter().map(|location| redact::url(&location.url)).collect()
 }

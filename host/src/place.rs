@@ -297,7 +297,7 @@ impl<'a> Trials<'a> {
 fn what(attempt: &Attempt) -> String {
     let handler = &attempt.handler.info().id;
     match &attempt.request.location {
-        Some(location) => format!("{handler}, from {}", location.url),
+        Some(location) => format!("{handler}, from {}", redact::url(&location.url)),
         None => handler.clone(),
     }
 }

@@ -144,14 +144,15 @@ pub(crate) fn route(
 }
 
 /// Puts a location into a request as handlers are shown it: without secrets, which they ask for, and with its scheme in
-/// lower case, as they name theirs.
+/// lower case, as they name theirs. A path has no secrets, and is handed on as it is, whatever characters it has.
 pub(crate) fn hand_on(location: &landfall_handler_api::Location, request: &mut Request) {
     let mut shown = location.clone();
-    shown.url = redact::url(&location.url);
+    let is_path = crate::store::file_path(&location.url).is_some();
+    shown.url = if is_path { location.url.clone() } else { redact::url(&location.url) };
     if let Some((scheme, rest)) = shown.url.split_once("://") {
         shown.url = format!("{}://{rest}", scheme.to_ascii_lowercase());
     }
-    if redact::has_secret(&location.url) {
+    if !is_path && redact::has_secret(&location.url) {
         request.secrets = vec![LOCATION_URL.to_owned()];
     }
     request.location = Some(shown);

@@ -65,27 +65,27 @@ def place_command(config, record, target):
 
 def reflink(place):
     """second placement of a 1 GiB image on XFS"""
-    place.image("xfs/image.raw", GIB, [(0, GIB)], seed=1)
-    place.record("reflink.json", "xfs/image.raw", "sha512")
-    place.config("reflink.toml", "xfs/state", "xfs")
-    ours_command = place_command("reflink.toml", "reflink.json", "xfs/ours.raw")
+    place.image("xfs/store/image.raw", GIB, [(0, GIB)], seed=1)
+    place.record("reflink.json", "xfs/store/image.raw", "sha512")
+    place.config("reflink.toml", "xfs/state", "xfs/store")
+    ours_command = place_command("reflink.toml", "reflink.json", "xfs/disks/ours.raw")
     peer_script = 'cp --reflink=always "$1" "$2" && sync "$2" "$3"'
-    peer_command = ["sh", "-c", peer_script, "sh", "xfs/image.raw", "xfs/peer.raw", "xfs"]
-    place.settle("xfs/image.raw")
+    peer_command = ["sh", "-c", peer_script, "sh", "xfs/store/image.raw", "xfs/disks/peer.raw", "xfs/disks"]
+    place.settle("xfs/store/image.raw")
     expect(place.run(ours_command)[0], method="reflink", verified="computed")
-    place.remove("xfs/ours.raw")
+    place.remove("xfs/disks/ours.raw")
 
     def peer():
         place.quiet()
         _, sample = place.run(peer_command)
-        place.remove("xfs/peer.raw")
+        place.remove("xfs/disks/peer.raw")
         return sample
 
     def ours():
         place.quiet()
         text, sample = place.run(ours_command)
         expect(text, method="reflink", verified="remembered")
-        place.remove("xfs/ours.raw")
+        place.remove("xfs/disks/ours.raw")
         return sample
 
     pairs = measure_pairs(25, peer, ours)
@@ -107,25 +107,25 @@ def reflink(place):
 
 def first(place):
     """first placement of a 1 GiB image on XFS, with its SHA-512"""
-    place.image("xfs/image.raw", GIB, [(0, GIB)], seed=1)
-    place.record("first.json", "xfs/image.raw", "sha512")
-    place.config("first.toml", "xfs/state", "xfs")
-    ours_command = place_command("first.toml", "first.json", "xfs/ours.raw")
-    peer_command = ["openssl", "dgst", "-sha512", "xfs/image.raw"]
-    place.settle("xfs/image.raw")
+    place.image("xfs/store/image.raw", GIB, [(0, GIB)], seed=1)
+    place.record("first.json", "xfs/store/image.raw", "sha512")
+    place.config("first.toml", "xfs/state", "xfs/store")
+    ours_command = place_command("first.toml", "first.json", "xfs/disks/ours.raw")
+    peer_command = ["openssl", "dgst", "-sha512", "xfs/store/image.raw"]
+    place.settle("xfs/store/image.raw")
 
     def peer():
         place.quiet()
-        place.warm("xfs/image.raw")
+        place.warm("xfs/store/image.raw")
         return place.run(peer_command)[1]
 
     def ours():
         place.forget("xfs/state")
         place.quiet()
-        place.warm("xfs/image.raw")
+        place.warm("xfs/store/image.raw")
         text, sample = place.run(ours_command)
         expect(text, method="reflink", verified="computed")
-        place.remove("xfs/ours.raw")
+        place.remove("xfs/disks/ours.raw")
         return sample
 
     pairs = measure_pairs(7, peer, ours)
@@ -149,35 +149,35 @@ def first(place):
 def sparse(place):
     """sparse copy of a 4 GiB image with 25 % data on ext4"""
     size = 4 * GIB
-    place.image("ext4/image.raw", size, [(at, MIB) for at in range(0, size, 4 * MIB)], seed=2)
-    place.record("sparse.json", "ext4/image.raw", "sha256")
-    place.config("sparse.toml", "ext4/state", "ext4", 'verify = "never"\n')
-    ours_command = place_command("sparse.toml", "sparse.json", "ext4/ours.raw")
+    place.image("ext4/store/image.raw", size, [(at, MIB) for at in range(0, size, 4 * MIB)], seed=2)
+    place.record("sparse.json", "ext4/store/image.raw", "sha256")
+    place.config("sparse.toml", "ext4/state", "ext4/store", 'verify = "never"\n')
+    ours_command = place_command("sparse.toml", "sparse.json", "ext4/disks/ours.raw")
     peer_script = 'cp --sparse=always "$1" "$2" && sync "$2"'
-    peer_command = ["sh", "-c", peer_script, "sh", "ext4/image.raw", "ext4/peer.raw"]
-    place.settle("ext4/image.raw")
+    peer_command = ["sh", "-c", peer_script, "sh", "ext4/store/image.raw", "ext4/disks/peer.raw"]
+    place.settle("ext4/store/image.raw")
 
     def peer():
         place.quiet()
-        place.warm("ext4/image.raw")
+        place.warm("ext4/store/image.raw")
         _, sample = place.run(peer_command)
-        place.remove("ext4/peer.raw")
+        place.remove("ext4/disks/peer.raw")
         return sample
 
     def ours():
         place.quiet()
-        place.warm("ext4/image.raw")
+        place.warm("ext4/store/image.raw")
         text, sample = place.run(ours_command)
         expect(text, method="copy", verified="no")
-        place.remove("ext4/ours.raw")
+        place.remove("ext4/disks/ours.raw")
         return sample
 
     # Nobody verifies here, so this is looked at once.
     place.run(ours_command)
-    subprocess.run(["cmp", place.path("ext4/image.raw"), place.path("ext4/ours.raw")], check=True)
-    place.remove("ext4/ours.raw")
+    subprocess.run(["cmp", place.path("ext4/store/image.raw"), place.path("ext4/disks/ours.raw")], check=True)
+    place.remove("ext4/disks/ours.raw")
     pairs = measure_pairs(7, peer, ours)
-    place.remove("ext4/image.raw")
+    place.remove("ext4/store/image.raw")
     place.forget("ext4/state")
     return Result(
         "sparse",
@@ -197,10 +197,10 @@ def sparse(place):
 
 def memory(place):
     """peak memory of placements with a digest, by image size"""
-    place.config("memory.toml", "ext4/state", "ext4")
+    place.config("memory.toml", "ext4/state", "ext4/store")
     singles, commands = [], []
     for gibibytes in (1, 4, 16):
-        image, record, target = "ext4/memory.raw", f"memory-{gibibytes}.json", "ext4/ours.raw"
+        image, record, target = "ext4/store/memory.raw", f"memory-{gibibytes}.json", "ext4/disks/ours.raw"
         size = gibibytes * GIB
         place.image(image, size, [(at, 4 * MIB) for at in range(0, size, size // 16)], seed=3)
         place.record(record, image, "sha256")

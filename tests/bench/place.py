@@ -79,6 +79,8 @@ class Place:
         try:
             subprocess.run(["mount", "-t", name, device, directory], check=True)
             self.mounted.append(directory)
+            for part in ("store", "disks"):
+                (directory / part).mkdir()
         finally:
             # The device goes with its mount, and the file with the device, even if this process is killed.
             subprocess.run(["losetup", "--detach", device], check=True)

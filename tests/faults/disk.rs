@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use tempfile::TempDir;
 
@@ -55,14 +58,14 @@ impl Disk {
         let xfs_io = find_program("xfs_io").expect("xfsprogs is installed");
         // Without -f, so without a last write of the log.
         succeed(Command::new(xfs_io).args(["-x", "-c", "shutdown"]).arg(&self.dir)).unwrap();
-        umount2(&self.dir, MntFlags::empty()).unwrap();
+        unmount(&self.dir).unwrap();
         mount_image(self.fs, &self.image, &self.dir).unwrap();
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        if let Err(error) = umount2(&self.dir, MntFlags::empty()) {
+        if let Err(error) = unmount(&self.dir) {
             eprintln!("unmount {}: {error}", self.dir.display());
         }
     }
@@ -72,13 +75,14 @@ fn make(world: &World, fs: Fs) -> PathBuf {
     let (image, dir) = (fast(world).join(format!("faults-{}.img", fs.name())), own_dir(fast(world)));
     make_image(fs, &image, SIZE).and_then(|()| mount_image(fs, &image, dir.path())).unwrap();
     make_store(&dir.path().join("store"));
-    umount2(dir.path(), MntFlags::empty()).unwrap();
+    unmount(dir.path()).unwrap();
     image
 }
 
 /// A file system seen through a FUSE server, which lacks calls and copies by itself. Unmounted when dropped.
 pub(super) struct Mirror {
     dir: TempDir,
+    server: Child,
 }
 
 impl Mirror {
@@ -86,8 +90,14 @@ impl Mirror {
         let dir = own_dir(fast(world));
         let bindfs = find_program("bindfs").expect("bindfs is installed");
         // A file that is removed while it is open is gone, rather than renamed and kept.
-        succeed(Command::new(bindfs).args(["-o", "hard_remove"]).args([disk.dir(), dir.path()])).unwrap();
-        Self { dir }
+        let options = ["-f", "-o", "hard_remove"];
+        let mut server = Command::new(bindfs).args(options).args([disk.dir(), dir.path()]).spawn().unwrap();
+        let device = |path: &Path| path.metadata().unwrap().dev();
+        while device(dir.path()) == device(fast(world)) {
+            assert!(server.try_wait().unwrap().is_none(), "bindfs ended at once");
+            std::thread::yield_now();
+        }
+        Self { dir, server }
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -97,9 +107,21 @@ impl Mirror {
 
 impl Drop for Mirror {
     fn drop(&mut self) {
-        // The server ends with its mount.
-        if let Err(error) = umount2(self.dir.path(), MntFlags::empty()) {
+        // The server ends with its mount; until then it uses the disk.
+        let ended = unmount(self.dir.path()).map_err(Into::into).and_then(|()| self.server.wait());
+        if let Err(error) = ended {
             eprintln!("unmount {}: {error}", self.dir.path().display());
+        }
+    }
+}
+
+/// Unmounts. A child that another test is just starting has this process's descriptors until it runs its program.
+fn unmount(dir: &Path) -> Result<(), Errno> {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        match umount2(dir, MntFlags::empty()) {
+            Err(Errno::EBUSY) if Instant::now() < end => std::thread::yield_now(),
+            done => return done,
         }
     }
 }

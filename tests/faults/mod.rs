@@ -34,7 +34,7 @@ pub(crate) fn cases() -> Vec<Case> {
         let fs = operation.fs;
         let name = format!("faults::sweep_{}", operation.name);
         let fuse = operation.through_fuse;
-        let mirror: &[Need] = if fuse { &[Need::Program("bindfs")] } else { &[] };
+        let mirror: &[Need] = if fuse { &[Need::Fuse] } else { &[] };
         let swept = operation.clone();
         cases.push(Case::new(name, move |world| sweep::sweep(world, &swept)).on(fs).needs(&NEEDS).needs(mirror));
         // What a FUSE server promises about a power cut is its own business.

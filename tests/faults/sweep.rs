@@ -21,6 +21,11 @@ impl Fault {
     pub(super) fn text(&self) -> String {
         format!("{}#{}={}", self.point, self.hit, self.deed.name())
     }
+
+    /// Whether this is where it happened.
+    fn is(&self, met: &Met) -> bool {
+        met.point == self.point && met.hit == self.hit && met.deed.as_deref() == Some(self.deed.name())
+    }
 }
 
 /// Sweeps the operation; fails with everything that was wrong.
@@ -113,7 +118,11 @@ pub(super) fn ends_as_usual(operation: &Operation, ended: &Ended) -> Result<(), 
 fn run(site: &Site, operation: &Operation, fault: &Fault) -> Result<(), String> {
     begin(site, operation);
     let words = (operation.words)(site);
-    let ended = site.run(&words, &joined(&fault.text(), operation.event));
+    let ended = site.run_traced(&words, &joined(&fault.text(), operation.event), Some(&site.trace()));
+    let trace = Trace::take(&site.trace());
+    if !trace.0.iter().any(|met| fault.is(met)) {
+        return Err(format!("the point was not met: {trace:?}"));
+    }
     ends_as_it_must(operation, fault, &ended)?;
     let observed = site.observe().map_err(|wrong| format!("{wrong}\nafter {ended:?}"))?;
     leaves_what_it_must(site, operation, fault, &ended, &observed).map_err(|wrong| format!("{wrong}\n{ended:?}"))?;

@@ -1,6 +1,6 @@
 //! What a test needs of the machine it runs on, and whether it is there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::mounts::{Fs, Mounts};
 
@@ -15,6 +15,8 @@ pub(crate) enum Need {
     FileSystem(Fs),
     /// A program on the search path.
     Program(&'static str),
+    /// A file system in user space that mirrors a directory.
+    Fuse,
 }
 
 impl Need {
@@ -27,6 +29,8 @@ impl Need {
             Self::FileSystem(fs) => {
                 mounts.dir(fs).map(|_| ()).map_err(|reason| format!("needs {}: {reason}", fs.name()))
             }
+            Self::Fuse if !Path::new("/dev/fuse").exists() => Err("needs /dev/fuse".to_owned()),
+            Self::Fuse => Self::Program("bindfs").check(mounts),
             Self::Program(name) => find_program(name)
                 .map(|_| ())
                 .ok_or_else(|| format!("needs the program {name}, which is not installed")),

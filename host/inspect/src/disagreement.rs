@@ -64,6 +64,36 @@ pub enum Disagreement {
         /// The kind, for people.
         variant: &'static str,
     },
+    /// `format-reference`: the bytes are what the record claims, but need other files: a backing file, a parent, an
+    /// extent. Whoever opened the image would open whatever file of the host it names.
+    FormatReference {
+        /// The format, claimed and found.
+        format: DiskFormat,
+        /// What they refer to, for people.
+        what: &'static str,
+    },
+    /// `format-encrypted`: the bytes are what the record claims, but encrypted.
+    FormatEncrypted {
+        /// The format, claimed and found.
+        format: DiskFormat,
+        /// What says so, for people.
+        what: &'static str,
+    },
+    /// `format-feature`: the bytes are what the record claims, with a feature that is refused or unknown.
+    FormatFeature {
+        /// The format, claimed and found.
+        format: DiskFormat,
+        /// The feature, for people.
+        what: &'static str,
+    },
+    /// `format-header`: the bytes are what the record claims, but the header is cut short or contradicts itself, so
+    /// that readers would differ.
+    FormatHeader {
+        /// The format, claimed and found.
+        format: DiskFormat,
+        /// What is wrong with it, for people.
+        what: &'static str,
+    },
 }
 
 impl Disagreement {
@@ -79,6 +109,10 @@ impl Disagreement {
             Self::FormatAmbiguous { .. } => "format-ambiguous",
             Self::FormatBanned { .. } => "format-banned",
             Self::FormatVariant { .. } => "format-variant",
+            Self::FormatReference { .. } => "format-reference",
+            Self::FormatEncrypted { .. } => "format-encrypted",
+            Self::FormatFeature { .. } => "format-feature",
+            Self::FormatHeader { .. } => "format-header",
         }
     }
 }
@@ -111,6 +145,17 @@ impl fmt::Display for Disagreement {
                 f,
                 "the record claims disk_format \"{format}\", the bytes are {format} but {variant}: not accepted"
             ),
+            Self::FormatReference { format, what }
+            | Self::FormatEncrypted { format, what }
+            | Self::FormatFeature { format, what } => {
+                write!(
+                    f,
+                    "the record claims disk_format \"{format}\", the bytes are {format} with {what}: not accepted"
+                )
+            }
+            Self::FormatHeader { format, what } => {
+                write!(f, "the record claims disk_format \"{format}\", the bytes are a {format} that {what}")
+            }
         }
     }
 }

@@ -7,10 +7,10 @@
 //! ```
 //! use landfall_inspect::{Window, agree};
 //!
-//! let bytes = b"QFI\xfb\0\0\0\x03 and the rest of a qcow2";
+//! let bytes = b"vhdxfile and the rest of a VHDX";
 //! let window = Window::of(bytes);
 //!
-//! assert!(agree(&window, "qcow2", "bare").is_ok());
+//! assert!(agree(&window, "vhdx", "bare").is_ok());
 //! assert_eq!(agree(&window, "raw", "bare").unwrap_err().code(), "format-mismatch");
 //! ```
 //!
@@ -23,8 +23,10 @@
 //!
 //! # What it does not look at
 //!
-//! A mark says what a file would be taken for, not that the file is sound or safe: backing files, extents, tables and
-//! sizes are for the code which parses the format.
+//! A mark says what a file would be taken for. Of the inside [`agree`] sees what is in the window: enough to refuse a
+//! qcow2, VHD, VDI or VMDK whose header names another file or is encrypted, but no proof that a file is sound. Tables,
+//! the data behind them and trailing headers are for the code which parses the format. So is a VHDX altogether: whether
+//! it has a parent is written 1 MiB from the start or later, outside the window.
 //!
 //! # Why not ask `qemu-img info`
 //!
@@ -39,8 +41,13 @@ mod container;
 mod descriptor;
 mod detect;
 mod disagreement;
+mod flaw;
 mod format;
 mod mark;
+mod qcow2;
+mod vdi;
+mod vhd;
+mod vmdk;
 mod window;
 
 pub use agree::agree;
@@ -55,4 +62,4 @@ pub use window::{HEAD_BYTES, TAIL_BYTES, Window};
 ///
 /// It grows whenever [`agree`] may answer differently for some bytes and claims; a verdict remembered under another
 /// number has to be asked for again.
-pub const RULES_VERSION: u32 = 1;
+pub const RULES_VERSION: u32 = 2;

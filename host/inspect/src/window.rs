@@ -71,10 +71,15 @@ impl<'a> Window<'a> {
         self.head().get(at..).is_some_and(|rest| rest.starts_with(magic))
     }
 
+    /// The last `back` bytes, if they are there and begin with `magic`.
+    pub(crate) fn end(&self, back: usize, magic: &[u8]) -> Option<&'a [u8]> {
+        let trailer = last(self.tail, back);
+        (trailer.len() == back && trailer.starts_with(magic)).then_some(trailer)
+    }
+
     /// Whether the last `back` bytes are there and begin with `magic`.
     pub(crate) fn ends(&self, back: usize, magic: &[u8]) -> bool {
-        let trailer = last(self.tail, back);
-        trailer.len() == back && trailer.starts_with(magic)
+        self.end(back, magic).is_some()
     }
 }
 

@@ -43,6 +43,10 @@ pub(super) fn adopt(source: File, stage: &mut Stage<'_>, want: &Want<'_>, call: 
         stage.share(source.try_clone().map_err(|error| Error::os(&error, "duplicate a descriptor"))?);
         (Method::Hardlink, digest_of(&source, &version, to_compute, call)?)
     } else if clone(&source, stage)? {
+        // A source that grew since it was looked at was cloned as it is now.
+        if FileVersion::of(stage.file())?.size != version.size {
+            return Err(source_changed("the source's size changed while it was cloned"));
+        }
         let settled = version.is_settled();
         // The source's pages are in the cache more often than the clone's, which are new ones. What is hashed there is
         // what was cloned only if nothing changed meanwhile.

@@ -115,10 +115,58 @@ pub(crate) const SAMPLES: [Sample; 25] = [
     sample(Mark::Gpt, Place::At(510), b"\x55\xaa"),
 ];
 
+/// A qcow2 of version 3 with one unknown header extension, as qemu-img lays it out.
+pub(crate) fn qcow2() -> Image {
+    Image::zeros(SIZE)
+        .put(0, b"QFI\xfb\0\0\0\x03")
+        .put(20, &16_u32.to_be_bytes())
+        .put(100, &112_u32.to_be_bytes())
+        .put(112, b"\x68\x03\xf8\x57\0\0\0\x0cfeature name")
+}
+
+/// The footer of a VHD of a type.
+pub(crate) fn vhd_footer(disk_type: u8) -> Vec<u8> {
+    let footer = Image::zeros(512).put(0, b"conectix\0\0\0\x02\0\x01\0\0").put(0x16, b"\x02");
+    footer.put(0x34, b"\0\x20\x68\0").put(0x3f, &[disk_type]).0
+}
+
+pub(crate) fn fixed_vhd() -> Image {
+    Image::zeros(SIZE).put_before_end(512, &vhd_footer(2))
+}
+
+pub(crate) fn dynamic_vhd() -> Image {
+    Image::zeros(SIZE).put(0, &vhd_footer(3)).put_before_end(512, &vhd_footer(3))
+}
+
+pub(crate) fn vdi() -> Image {
+    Image::zeros(SIZE).put(0x40, b"\x7f\x10\xda\xbe\x01\0\x01\0\x80\x01\0\0\x01\0\0\0").put(0x188, &[7; 32])
+}
+
+/// The descriptor of a whole disk of 4096 sectors.
+pub(crate) const DESCRIPTOR: &str = "# Disk DescriptorFile\nversion=1\nCID=f431b526\nparentCID=ffffffff\n\
+    createType=\"monolithicSparse\"\n\n# Extent description\nRW 4096 SPARSE \"disk.vmdk\"\n\n\
+    # The Disk Data Base\n#DDB\n\nddb.virtualHWVersion = \"4\"\nddb.adapterType = \"ide\"\n";
+
+/// A sparse extent of 4096 sectors with a descriptor, in an area of 20 sectors as everybody makes it.
+pub(crate) fn vmdk(descriptor: &[u8]) -> Image {
+    Image::zeros(SIZE)
+        .put(0, b"KDMV\x01\0\0\0\x03\0\0\0")
+        .put(0x0c, &4096_u64.to_le_bytes())
+        .put(0x14, &128_u64.to_le_bytes())
+        .put(0x1c, &1_u64.to_le_bytes())
+        .put(0x24, &20_u64.to_le_bytes())
+        .put(512, descriptor)
+}
+
 /// An image of the format, of a kind that is accepted where there are several.
 pub(crate) fn image_of(format: DiskFormat) -> Image {
-    if format == DiskFormat::Raw {
-        return Image::zeros(SIZE);
+    match format {
+        DiskFormat::Raw => return Image::zeros(SIZE),
+        DiskFormat::Qcow2 => return qcow2(),
+        DiskFormat::Vhd => return dynamic_vhd(),
+        DiskFormat::Vdi => return vdi(),
+        DiskFormat::Vmdk => return vmdk(DESCRIPTOR.as_bytes()),
+        _ => {}
     }
     SAMPLES
         .iter()

@@ -1,6 +1,6 @@
 //! Disks as guests have them, which must pass as raw whatever they hold.
 
-use crate::image::{Image, SIZE};
+use crate::image::{Image, SIZE, fixed_vhd};
 
 const DESCRIPTOR: &[u8] = b"# Disk DescriptorFile\nversion=1\ncreateType=\"monolithicFlat\"\n";
 
@@ -67,7 +67,7 @@ fn a_disk_that_is_one_luks_volume_must_be_claimed_as_luks() {
 
 #[test]
 fn a_fixed_vhd_is_not_raw_though_it_would_boot_as_such() {
-    let image = Image::zeros(SIZE).put(510, b"\x55\xaa").put_before_end(512, b"conectix");
+    let image = fixed_vhd().put(510, b"\x55\xaa");
     assert_eq!(image.agree("raw", "bare"), "format-mismatch");
     assert_eq!(image.agree("vhd", "bare"), "ok");
 }
