@@ -56,7 +56,7 @@ fn run(site: &Site, operation: &Operation, faults: &str) -> Ended {
     site.run(&(operation.words)(site), &joined(faults, operation.event))
 }
 
-/// Cuts the power after the operation's end, in both layouts, and after every point that it meets.
+/// Cuts the power after the operation's end, and after every point that it meets, in both layouts.
 pub(super) fn cut(world: &World, operation: &Operation) {
     let mut wrong = Vec::new();
     let mut ran = 0;
@@ -64,25 +64,20 @@ pub(super) fn cut(world: &World, operation: &Operation) {
         ran += 1;
         wrong.extend(outcome.err().map(|violation| format!("{name}: {violation}")));
     };
-    let site = Site::new(world, operation, Layout::Together);
-    case("at the end, ledger on the same disk".to_owned(), cut_at_the_end(&site, operation, ""));
-    drop(site);
-    let site = Site::new(world, operation, Layout::Apart);
-    case("at the end".to_owned(), cut_at_the_end(&site, operation, ""));
-    let met = enumerate(&site, operation).unwrap_or_else(|wrong| panic!("without a fault: {wrong}"));
-    let points = if world.rounds(0, 1) == 1 { met } else { last_hits(&met) };
-    for met in &points {
-        for (when, recovered) in [("", false), (", recovered", true)] {
-            let name = format!("killed after {}#{}{when}", met.point, met.hit);
-            case(name, cut_when_killed(&site, operation, met, recovered));
+    let mut hits = 0;
+    for layout in [Layout::Together, Layout::Apart] {
+        let site = Site::new(world, operation, layout);
+        case(format!("{layout:?}, at the end"), cut_at_the_end(&site, operation, ""));
+        let met = enumerate(&site, operation).unwrap_or_else(|wrong| panic!("without a fault: {wrong}"));
+        for met in &met {
+            for (when, recovered) in [("", false), (", recovered", true)] {
+                let name = format!("{layout:?}, killed after {}#{}{when}", met.point, met.hit);
+                case(name, cut_when_killed(&site, operation, met, recovered));
+            }
         }
+        hits += met.len();
     }
-    assert_eq!(ran, 2 + 2 * points.len());
+    assert_eq!(ran, 2 + 2 * hits, "one case for each layout, and two for each hit of a point");
     tally::cut(operation.name, ran);
     assert!(wrong.is_empty(), "{} of {ran} cases are wrong\n{}", wrong.len(), wrong.join("\n"));
-}
-
-/// The last time that each point is met.
-fn last_hits(met: &[Met]) -> Vec<Met> {
-    met.iter().filter(|one| !met.iter().any(|other| other.point == one.point && other.hit > one.hit)).cloned().collect()
 }
