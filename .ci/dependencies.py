@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # How Cargo.lock writes the one public registry, which cargo-deny allows without being told.
-PUBLIC_REGISTRY = re.compile(r"^registry\+\S+/crates\.io-index$")
+PUBLIC_REGISTRY = re.compile(r"^registry\+\S+-index$")
 
 
 def licence_is_allowed(expression, allowed):

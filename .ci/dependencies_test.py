@@ -6,7 +6,7 @@ import unittest
 from dependencies import check, duplicates, licence_is_allowed
 
 RULES = {"bans": {"deny": [{"crate": "ring", "reason": "one provider"}]}, "licenses": {"allow": ["Apache-2.0", "MIT"]}}
-PUBLIC = "registry+https://example.org/crates.io-index"
+PUBLIC = "registry+https://example.org/public-index"
 
 
 def package(name, source=None):
