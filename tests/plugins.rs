@@ -321,6 +321,7 @@ fn inspect_and_check(world: &World) {
         let answer = handlers("check", file).run();
         assert_eq!(answer.status, 11, "{answer:#?}");
         assert!(answer.stdout.contains("FAILED") && answer.stdout.contains(code), "{answer:#?}");
+        handlers("check", file).json().run().failure("invalid", "check-failed", "request");
     }
     for (case, said) in [
         ("CRASH_IN_CREATE", "FAILED handshake: create of its handler table ended the process with SIGABRT"),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use landfall_handler_api::{Error, ErrorKind, HandlerKind, Location, Request, Result, Scope};
 use serde_json::json;
 
+use super::report::ErrorReport;
 use super::setup::{load_config, load_plugins, open_ledger};
 use super::{print_json, show};
 use crate::cancel::Cancel;
@@ -125,8 +126,14 @@ fn kind_name(kind: &HandlerKind) -> String {
     format!("{kind:?}").to_lowercase()
 }
 
-/// Runs the checks that every plugin must pass.
-pub(super) fn check(file: &Path, url: Option<&str>, config: Option<&Path>, json: bool, binary: &Path) -> Result<()> {
+/// Runs the checks that every plugin must pass. Gives the error for those that failed, which has been told.
+pub(super) fn check(
+    file: &Path,
+    url: Option<&str>,
+    config: Option<&Path>,
+    json: bool,
+    binary: &Path,
+) -> Result<Option<Error>> {
     // Only where it is named: a plugin is often checked where no agent is set up.
     let config = config.map(|path| load_config(Some(path))).transpose()?;
     let configs = config.iter().flat_map(|config| &config.handler_sections);
@@ -145,14 +152,18 @@ pub(super) fn check(file: &Path, url: Option<&str>, config: Option<&Path>, json:
     });
     shown?;
     let failed = findings.iter().filter(|finding| finding.outcome == Verdict::Failed).count();
-    if json {
-        print_json(&json!({ "schema": "landfall.check/0", "ok": failed == 0, "findings": findings }))?;
-    }
-    if failed == 0 {
-        return Ok(());
-    }
     let message = format!("{failed} of {} checks failed", findings.len());
-    Err(Error::new(ErrorKind::Invalid, "check-failed", message).scoped(Scope::Request))
+    let error = (failed > 0).then(|| Error::new(ErrorKind::Invalid, "check-failed", message).scoped(Scope::Request));
+    if json {
+        let mut document = json!({ "schema": "landfall.check/0", "ok": error.is_none(), "findings": findings });
+        if let (Some(error), Some(document)) = (&error, document.as_object_mut()) {
+            document.insert("error".to_owned(), json!(ErrorReport::from(error)));
+        }
+        print_json(&document)?;
+    } else if let Some(error) = &error {
+        show::error(error, false);
+    }
+    Ok(error)
 }
 
 fn show_finding(finding: &Finding) -> Result<()> {

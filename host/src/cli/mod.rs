@@ -50,7 +50,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> Ex
             handlers::inspect(&file, json, &binary)
         }
         Command::Handlers { command: Some(HandlersCommand::Check { file, url }) } => {
-            handlers::check(&file, url.as_deref(), config, json, &binary)
+            match handlers::check(&file, url.as_deref(), config, json, &binary) {
+                Ok(Some(error)) => return exit::status(&error).into(),
+                checked => checked.map(|_| ()),
+            }
         }
         Command::Config { command } => match command {
             ConfigCommand::Check => setup::check(config, json),
