@@ -74,7 +74,7 @@ fn settings() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_filter("JSON has no such number", |number| number.is_finite()).prop_map(Value::from),
-        "[^:]*".prop_map(Value::from),
+        "[^:@]*".prop_map(Value::from),
     ];
     let nested = leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
