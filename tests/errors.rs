@@ -152,6 +152,10 @@ fn last(world: &World) {
             ["crashed", "two", "handler"],
             2,
         ),
+        // Words of the host's own have no power in a plugin's mouth: no attempt is made again for ever, and nothing passes
+        // for a mistake in the configuration.
+        (vec![error(ErrorKind::Unavailable, 1, "link-refused")], ["unavailable", "link-refused", "location"], 1),
+        (vec![error(ErrorKind::Invalid, 4, "config")], ["invalid", "plugin-config", "request"], 1),
     ];
     for (urls, [kind, code, scope], tried) in table {
         let answer = sandbox.place_value(&record(&urls), "disk");

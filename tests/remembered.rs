@@ -16,6 +16,7 @@ pub(crate) fn cases() -> Vec<Case> {
         let name = |what: &str| format!("remembered::{what}_on_{}", fs.name());
         cases.push(Case::new(name("second_placement"), move |world| second(world, fs)).on(fs));
         cases.push(Case::new(name("changed_sources"), move |world| changed(world, fs)).on(fs));
+        cases.push(Case::new(name("open_writers"), move |world| writer(world, fs)).on(fs));
     }
     cases.push(Case::new("remembered::policy_of_the_store", policy));
     cases
@@ -44,6 +45,26 @@ fn second(world: &World, fs: Fs) {
     // Another state directory remembers nothing.
     fs::remove_dir_all(sandbox.home("state")).unwrap();
     assert_eq!(sandbox.place(&record, "forgotten").run().success()["verified"], "computed");
+}
+
+/// Whoever has the file open for writing can change it, through a mapping, without a trace.
+fn writer(world: &World, fs: Fs) {
+    let sandbox = Sandbox::on(world, fs);
+    let source = sandbox.store("disk.raw");
+    noisy_file(&source, 1 << 20, 1);
+    let record = sandbox.record_of_file(&source);
+    settle(&source);
+    let verified = |name: &str| sandbox.place(&record, name).run().success()["verified"].clone();
+    let open = || fs::OpenOptions::new().write(true).open(&source).unwrap();
+    let first = open();
+    assert_eq!(verified("not-kept"), "computed");
+    drop(first);
+    assert_eq!(verified("kept"), "computed");
+    assert_eq!(verified("used"), "remembered");
+    let second = open();
+    assert_eq!(verified("not-used"), "computed");
+    drop(second);
+    assert_eq!(verified("used-again"), "remembered");
 }
 
 fn changed(world: &World, fs: Fs) {
