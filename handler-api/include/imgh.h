@@ -13,13 +13,14 @@
  *    side, which writes no more than the struct_size that it finds there.
  *
  * Life times
- *  - imgh_plugin, imgh_handler and their strings: as long as the process. A plugin is never unloaded.
+ *  - imgh_plugin, imgh_handler, imgh_host and their strings: as long as the process. A plugin is never unloaded.
  *  - Strings passed to a function: until it returns. They are UTF-8 and not NUL-terminated.
  *  - JSON has white space, members and escapes in any order and form that JSON allows; characters beyond ASCII come as
  *    raw UTF-8 or as \u escapes. Use a parser, and ignore members that you do not know.
  *  - An imgh_call, and the outputs opened on it: until the function that it was passed to returns. A call passed to
  *    open or filter lives on until the close of the source that came of it returned; so does the input of filter.
- *  - An imgh_source: until its close returned. The host closes every source, and before it destroys the instance.
+ *  - An imgh_source: until its close returned. The host closes every source, and before it destroys the instance, but
+ *    for a worker that it kills.
  *  - Nobody frees what the other side allocated. Answers are given to the host with result(), which copies them.
  *
  * Errors
@@ -27,6 +28,16 @@
  *    err may be NULL. Text in it is UTF-8, NUL-terminated and never holds a secret.
  *  - A plugin that returns one of the two kinds that are the host's own gets IMGH_ERR_INTERNAL, "bad-error", as for a
  *    number that is no kind.
+ *
+ * Processes
+ *  - The same plugin file runs inside the agent, or in a worker: a process of its own, a fresh one for each job. There
+ *    the instance is made anew for each job, and several workers may each have one at once.
+ *  - In a worker, standard input is /dev/null; standard output and standard error are captured line by line, as log
+ *    lines; the environment is empty; the working directory is /. Memory, CPU seconds, descriptors and file size have
+ *    limits.
+ *  - A worker is killed when its job is over. Nothing that must survive may be left to close or destroy.
+ *  - A handler that gives no sign of life for as long as the node's limits.stall (no byte, no progress, no answer) is
+ *    told to stop, and given up with the code "stalled". Asking is_cancelled is no sign of life.
  *
  * Threads
  *  - [scan]  any thread, fast, no side effects: it runs while plugins are being looked at.
@@ -42,9 +53,9 @@
  * Conduct
  *  - Nothing unwinds or longjmps out of a function, in either direction.
  *  - A plugin does not exit, fork or exec, nor change signal handlers, the environment, the working directory or the
- *    umask. It prints nothing: standard output carries the host's answer. It reads no environment variable and opens
- *    no path but beneath the store that a request names. What else it needs comes as configuration, as a secret or as
- *    a descriptor.
+ *    umask. It prints nothing: in the agent, standard output carries the answer. It reads no environment variable and
+ *    opens no path but beneath the store that a request names. What else it needs comes as configuration, as a secret
+ *    or as a descriptor.
  *  - After a function returned, nothing that it started writes to an output or a sink any more.
  */
 #ifndef IMGH_H
@@ -126,11 +137,16 @@ typedef struct imgh_sink {
 } imgh_sink;
 
 enum {
-  IMGH_SOURCE_RANGED = 1, /* any range can be read, and several at once; else only the whole, from 0 */
+  IMGH_SOURCE_RANGED = 1, /* any range can be read, and several at once, each as often as the host likes; else only the
+                           * whole, from 0, once */
   IMGH_SOURCE_FD = 2      /* `fd` is there */
 };
 
-/* An opened location. The plugin's. What is data here does not change while the source is open. */
+/* An opened location. The plugin's. What is data here does not change while the source is open.
+ *
+ * The host reads a ranged source in several ranges, at once where the handler is IMGH_PARALLEL. A range that failed
+ * with IMGH_ERR_UNAVAILABLE is read again; one that gave no byte for a while is cancelled and read again. The same
+ * location may be opened again, also while this source is open; the validators tell whether the bytes are the same. */
 typedef struct imgh_source {
   size_t struct_size;
   void *ctx;
@@ -142,7 +158,7 @@ typedef struct imgh_source {
   imgh_str validator; /* tells this version of the bytes from another (an ETag), or empty */
   /* [work] Stream `len` bytes from `offset` into the sink, in order. The range may reach beyond the end, up to
    * UINT64_MAX where the size is not known; fewer bytes, with 0 returned, mean that the source ends there. `call` is
-   * this read's own. */
+   * this read's own, and so is the sink. A read that failed leaves the source usable. */
   imgh_status (*read)(void *ctx, imgh_call *call, uint64_t offset, uint64_t len, const imgh_sink *sink,
                       imgh_error *err);
   /* [work] The last function called on this source. */
@@ -151,14 +167,19 @@ typedef struct imgh_source {
 
 enum { IMGH_INPUT_RANGED = 1 }; /* any offset can be read; else offsets only go forward */
 
-/* The bytes given to filter and unpack. The host's. */
+/* The bytes given to filter and unpack. The host's.
+ *
+ * Where `info` says ranged_input, any offset can be read: a source without a descriptor was spooled to a scratch file
+ * first. Otherwise it may be a stream: offsets go forward, what was skipped is gone, and going back fails with
+ * IMGH_ERR_UNSUPPORTED, "input-forward-only". The bytes that are read here are those that are hashed; whether the
+ * digest is the record's is known only at the end, so until then they are anybody's. */
 typedef struct imgh_input {
   size_t struct_size;
   void *ctx;
   int64_t size;   /* bytes, or -1 when unknown */
   uint32_t flags; /* IMGH_INPUT_* */
   int32_t fd;     /* readable, with the same bytes at the same offsets, or -1. The host's: duplicate it to keep it. */
-  /* [any] Up to len bytes from offset into buf; *got is less than len only at the end. */
+  /* [any] Up to len bytes from offset into buf; *got is less than len only at the end. Blocks until they are there. */
   imgh_status (*read_at)(void *ctx, void *buf, size_t len, uint64_t offset, size_t *got, imgh_error *err);
 } imgh_input;
 
@@ -173,7 +194,7 @@ typedef struct imgh_output {
   /* [any] Bring len bytes at fd_offset of fd to offset, cloned where that is possible. fd stays the plugin's. */
   imgh_status (*adopt_fd)(void *ctx, int32_t fd, uint64_t fd_offset, uint64_t offset, uint64_t len, imgh_error *err);
   /* [any] Change the size that open_output was told. What lay beyond a smaller size is gone: growing again gives zeros.
-   * Never more than the stored size that the record gives, if it gives one. */
+   * In transfer never more than the stored size that the record gives, if it gives one. */
   imgh_status (*set_size)(void *ctx, uint64_t size, imgh_error *err);
   /* [any] The output is complete; nothing may be written after this. An output that was never finished is a failure of
    * the operation, whatever it returned. */
@@ -187,11 +208,12 @@ typedef struct imgh_host {
   size_t struct_size;
   uint32_t abi_major, abi_minor;
   imgh_str name, version;
-  /* [any] One line for the operator. call may be NULL. Never a secret. */
+  /* [any] One line for the operator, of at most 2000 bytes; the host escapes control characters. target tells the part
+   * of the plugin that it is from, and may be empty. call may be NULL: a line of no operation. Never a secret. */
   void (*log)(imgh_call *call, uint32_t level, imgh_str target, imgh_str message);
-  /* [any] The most detailed IMGH_LOG_* that is kept. */
+  /* [any] The most detailed IMGH_LOG_* that is kept. It may change. */
   uint32_t (*log_level)(void);
-  /* [any] Bytes done, and the total or -1. For display only. Cheap: once for each chunk is fine. */
+  /* [any] Bytes done, and the total or -1. For display, and a sign of life. Cheap: once for each chunk is fine. */
   void (*progress)(imgh_call *call, uint64_t done, int64_t total);
   /* [any] 1 when the operation must stop. Cheap: once for each chunk is fine. */
   uint32_t (*is_cancelled)(imgh_call *call);
@@ -219,27 +241,29 @@ typedef struct imgh_handler {
   size_t struct_size;
   uint32_t thread_model; /* IMGH_SERIAL or IMGH_PARALLEL */
   uint32_t reserved;     /* 0 */
-  imgh_str info;         /* JSON (handler-info): id, kinds, schemes, formats, needs_network */
+  imgh_str info;         /* JSON (handler-info): id, kinds, schemes, formats, needs_network, ranged_input */
   /* [setup] Make an instance. config is this handler's section of the configuration, JSON, at least {}. */
   imgh_status (*create)(const imgh_host *host, imgh_str config, imgh_instance **out, imgh_error *err);
-  /* [setup] The last function called on an instance. NULL is tolerated. */
+  /* [setup] The last function called on an instance, if it is called: a worker is killed. NULL is tolerated. */
   void (*destroy)(imgh_instance *self);
   /* [work] Will it try this request (JSON, request)? result(): JSON (probe). No I/O. NULL: it tries every location of
    * its schemes. */
   imgh_status (*probe)(imgh_instance *self, imgh_call *call, imgh_str request, imgh_error *err);
   /* [work] kind transfer: write the outputs. */
   imgh_status (*transfer)(imgh_instance *self, imgh_call *call, imgh_str request, imgh_error *err);
-  /* [work] kind source: open the request's location. */
+  /* [work] kind source: open the request's location. The same one may be opened several times. */
   imgh_status (*open)(imgh_instance *self, imgh_call *call, imgh_str request, const imgh_source **out,
                       imgh_error *err);
-  /* [work] kind filter: a source that reads from `in`. */
+  /* [work] kind filter: a source that reads from `in`. Not called in this version. */
   imgh_status (*filter)(imgh_instance *self, imgh_call *call, imgh_str request, const imgh_input *in,
                         const imgh_source **out, imgh_error *err);
-  /* [work] kind unpack: read `in`, write the outputs. */
+  /* [work] kind unpack: read `in`, write output 0. */
   imgh_status (*unpack)(imgh_instance *self, imgh_call *call, imgh_str request, const imgh_input *in, imgh_error *err);
-  /* [work] kind select: result(): JSON, an array of (ranked), for the request (select-request). */
+  /* [work] kind select: result(): JSON, an array of (ranked), for the request (select-request). Not called in this
+   * version. */
   imgh_status (*select)(imgh_instance *self, imgh_call *call, imgh_str request, imgh_error *err);
-  /* [work] Optional: delete the bytes that the request's location names from their store. */
+  /* [work] Optional: delete the bytes that the request's location names from their store. Not called in this
+   * version. */
   imgh_status (*delete_stored)(imgh_instance *self, imgh_call *call, imgh_str request, imgh_error *err);
   /* [work] Optional: could it serve now? result(): JSON (handler-status). */
   imgh_status (*status)(imgh_instance *self, imgh_call *call, imgh_error *err);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::abi::*;
 use crate::crossing::{blank_error, copy_least, lend_text, lie, take_outcome};
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging::{HostLog, Line};
 use crate::output::Output;
 use crate::request::OutputMeta;
 use crate::secret::Secret;
@@ -21,8 +22,8 @@ const SECRET_USUAL: usize = 4096;
 
 /// The running operation: progress, cancellation, secrets, outputs, log. Cheap to clone.
 ///
-/// Made by the glue for every operation and given to the handler's method on the thread that the host lent; clones may be
-/// used from any thread. When the operation is over its clones stay harmless: they say "cancelled" and do nothing.
+/// Made by the glue for every operation and given to the handler's method on the thread that the host lent; clones may
+/// be used from any thread. When the operation is over its clones stay harmless: they say "cancelled" and do nothing.
 ///
 /// Why not a set of globals: two operations run at once, and each has its own request, secrets and cancellation.
 #[derive(Clone)]
@@ -32,7 +33,8 @@ pub struct Call {
 
 struct Shared {
     host: imgh_host,
-    /// NULL once the operation is over. Whoever uses it holds the lock, so the operation does not end under a running use.
+    /// NULL once the operation is over. Whoever uses it holds the lock, so the operation does not end under a running
+    /// use.
     raw: RwLock<RawCall>,
 }
 
@@ -92,7 +94,8 @@ impl Call {
             .unwrap_or_else(|| Err(Error::new(ErrorKind::Cancelled, "operation-over", "the operation is over already")))
     }
 
-    /// Tells how many bytes are done, and the total when it is known. For display only; once for each chunk is fine.
+    /// Tells how many bytes are done, and the total when it is known. For display, and a sign of life: an
+    /// operation that moves no bytes for a while calls this, or is given up (`stalled`). Once for each chunk is fine.
     pub fn progress(&self, done: u64, total: Option<u64>) {
         let total = total.and_then(|total| i64::try_from(total).ok()).unwrap_or(-1);
         self.with(|host, raw| {
@@ -124,8 +127,8 @@ impl Call {
         }
     }
 
-    /// A secret that the request names: in this version `location.url`, the location's whole URL, where the request shows
-    /// it redacted.
+    /// A secret that the request names: in this version `location.url`, the location's whole URL, where the request
+    /// shows it redacted.
     pub fn secret(&self, name: &str) -> Result<Secret> {
         self.attempt(|host, raw| {
             let fetch = host.secret.ok_or_else(|| Error::unsupported("secrets"))?;
@@ -170,18 +173,17 @@ impl Call {
         Ok(Output::new(self.clone(), table))
     }
 
-    /// One line for the operator. Never a secret. Warnings and errors go to the agent's standard error; this version shows
-    /// nothing else.
+    /// One line for the operator, cut off after 2000 bytes. Never a secret. Warnings and errors go to the agent's
+    /// standard error; this version shows nothing else.
+    ///
+    /// Why not only events of `tracing`, which go the same way: those of tasks and threads of the plugin's own belong
+    /// to no operation. A line of a call does, from any thread.
     pub fn log(&self, level: Level, message: impl fmt::Display) {
-        self.with(|host, raw| {
-            // SAFETY: a function without arguments.
-            let wanted = host.log_level.map_or(IMGH_LOG_INFO, |log_level| unsafe { log_level() });
-            if let Some(log) = host.log.filter(|_| level as u32 <= wanted) {
-                let line = message.to_string();
-                // SAFETY: the call lives while `with` runs, the text as long as this function.
-                unsafe { log(raw, level as u32, lend_text(""), lend_text(&line)) }
-            }
-        });
+        let Some(log) = HostLog::of(&self.shared.host).filter(|log| log.keeps(level)) else { return };
+        // Not inside `with`: what is shown may use this call, and the lock is not to be taken twice.
+        let line = Line::of(message);
+        // SAFETY: the call lives while `with` runs.
+        self.with(|_, raw| unsafe { log.write(raw, level, "", &line) });
     }
 
     /// Gives the host the operation's answer.

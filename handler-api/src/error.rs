@@ -1,8 +1,8 @@
 //! The error that crosses every boundary: handler to host, host to boot code.
 //!
-//! An error is a value with three machine-readable parts. The **kind** is a closed list that boot code acts on (it is also
-//! the exit status). The **code** is an open, kebab-case name of the precise cause. The **scope** says what the failure
-//! rules out: this location, this handler, the image, the request, or anything on this node.
+//! An error is a value with three machine-readable parts. The **kind** is a closed list that boot code acts on (it is
+//! also the exit status). The **code** is an open, kebab-case name of the precise cause. The **scope** says what the
+//! failure rules out: this location, this handler, the image, the request, or anything on this node.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -195,8 +195,12 @@ impl Error {
     }
 
     /// The error for a failed system call: `what` says what was tried, on what. ENOSPC and EDQUOT become `no-space`,
-    /// ENOENT `not-found`, EACCES and EPERM `denied`, anything else `io`; the code is the errno's name.
+    /// ENOENT `not-found`, EACCES and EPERM `denied`, anything else `io`; the code is the errno's name. An error of
+    /// this type inside, as those of an [`InputReader`](crate::InputReader) have, stays what it is.
     pub fn os(error: &std::io::Error, what: impl fmt::Display) -> Self {
+        if let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
+            return inner.clone().context(what);
+        }
         let errno = error.raw_os_error();
         let (kind, code) = match errno {
             Some(2) => (ErrorKind::NotFound, "enoent"),
@@ -319,5 +323,12 @@ mod tests {
         let missing = Error::os(&std::io::Error::from_raw_os_error(2), "open image");
         assert_eq!((missing.kind(), missing.scope()), (ErrorKind::NotFound, Scope::Location));
         assert_eq!(missing.scoped(Scope::Request).scope(), Scope::Request);
+    }
+
+    #[test]
+    fn an_error_that_went_through_a_reader_stays_what_it_is() {
+        let gone = Error::new(ErrorKind::Unavailable, "reset", "read the source").scoped(Scope::Handler);
+        let through = Error::os(&std::io::Error::other(gone.clone()), "inflate");
+        assert_eq!(through, gone.context("inflate"));
     }
 }

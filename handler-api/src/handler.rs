@@ -13,13 +13,18 @@ use crate::source::Source;
 /// A handler: the methods of the kinds that [`ImageHandler::info`] names, and any of the others.
 ///
 /// **Who calls, and when.** The host, through the glue that [`export!`](crate::export!) makes: `info` while plugins are
-/// being looked at; `new` once for a configuration; `probe` once for each pair of handler and location; one of the others
-/// once an attempt. **Threads.** Each operation has a thread that the host lent, several run at once, and a method may
-/// block it: other operations go on. Waiting on the network is done with tokio, on a small runtime of the plugin's own that
-/// is made when it is first needed. **Cancel.** The future of a cancelled operation is dropped at its next wait; a method
-/// that does not wait asks [`Call::check`] in its loops. Who does neither within the host's grace period (5 s) is called no
-/// more. **Errors.** The kind and its scope decide what is tried next; nothing is retried that the handler did not call
-/// `unavailable`. **Panics** are caught and become `crashed`; the next operation gets a new handler made by `new`.
+/// being looked at; `new` once for a configuration in the agent, once for a job in a worker; `probe` once for each pair
+/// of handler and location; `open` and the others once an attempt, `open` again for a location that is opened again.
+/// `filter`, `select` and `delete_stored` are not called in this version. **Processes.** The same plugin runs in the
+/// agent or in a worker, a process of its own that is killed when its job is over: nothing that must survive may be
+/// left to a destructor. **Threads.** Each operation has a thread that the host lent, several run at once, and a method
+/// may block it: other operations go on. Waiting on the network is done with tokio, on a small runtime of the plugin's
+/// own that is made when it is first needed. **Cancel.** The future of a cancelled operation is dropped at its next
+/// wait; a method that does not wait asks [`Call::check`] in its loops. Who does neither within the host's grace period
+/// (5 s) is called no more. Who gives no sign of life for the node's `limits.stall` (no byte, no [`Call::progress`], no
+/// answer) is given up, code `stalled`. **Errors.** The kind and its scope decide what is tried next; nothing is
+/// retried that the handler did not call `unavailable`. **Panics** are caught and become `crashed`; after one in a
+/// method the next operation gets a new handler made by `new`, and a source that panicked in a read is read no more.
 ///
 /// Why not one `fetch(url, path)`: the host could then neither verify while the bytes move, nor resume, nor read from
 /// several locations at once, nor clone; and a handler would need the right to write where images are published.
@@ -31,7 +36,7 @@ pub trait ImageHandler: Send + Sync + Sized + 'static {
     /// Identity and abilities. Without I/O or any other effect: it runs when the plugin is merely looked at.
     fn info() -> HandlerInfo;
 
-    /// Makes the handler. No I/O that takes time: the agent waits for it when it starts.
+    /// Makes the handler. No I/O that takes time: the agent waits for it when it starts, and each job of a worker.
     fn new(config: Self::Config) -> Result<Self>;
 
     /// Whether the handler will try this request, from the request alone: no I/O. It does not rank.
@@ -47,7 +52,8 @@ pub trait ImageHandler: Send + Sync + Sized + 'static {
         Err(Error::unsupported("transfer"))
     }
 
-    /// Kind `source`: opens the request's location. `call` may be kept in the source: it lives until the source is closed.
+    /// Kind `source`: opens the request's location. `call` may be kept in the source: it lives until the source is
+    /// closed. The same location may be opened several times, also at once.
     async fn open(&self, call: &Call, request: &Request) -> Result<Box<dyn Source>> {
         let _ = (call, request);
         Err(Error::unsupported("open"))
@@ -59,7 +65,8 @@ pub trait ImageHandler: Send + Sync + Sized + 'static {
         Err(Error::unsupported("filter"))
     }
 
-    /// Kind `unpack`: turns `input` into raw disks, one output each.
+    /// Kind `unpack`: turns `input` into a raw disk, output 0 of [`Call::output`]. A format that cannot be read front
+    /// to back says [`HandlerInfo::ranged_input`](HandlerInfo::ranged_input()).
     async fn unpack(&self, call: &Call, request: &Request, input: Input) -> Result<()> {
         let _ = (call, request, input);
         Err(Error::unsupported("unpack"))

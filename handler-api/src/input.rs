@@ -13,8 +13,11 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The bytes given to `filter` and `unpack`: a file, another handler's source or a stream, seen through the host.
 ///
-/// Reads block the lent thread. They are hostile bytes: nothing in them may be believed before it was checked, nor read
-/// twice in the hope that it is the same.
+/// Any offset can be read where [`Input::ranged`] says so, which it does for every handler whose
+/// [`HandlerInfo`](crate::HandlerInfo) says `ranged_input`; otherwise offsets only go forward, and one reader is all
+/// there is. Reads come from any thread and block it while the bytes are fetched. What is read is what is hashed, but
+/// the digest is compared only at the end: nothing in these bytes may be believed before it was checked, nor read twice
+/// in the hope that it is the same.
 ///
 /// Why not a path or a URL: what an image refers to is the host's to open, by name, and only within the same container.
 #[derive(Clone)]
@@ -55,7 +58,8 @@ impl Input {
         })
     }
 
-    /// Reads into `buffer` from `offset`; fewer bytes than asked for only at the end.
+    /// Reads into `buffer` from `offset`; fewer bytes than asked for only at the end. Going back where offsets only go
+    /// forward is `unsupported`, code `input-forward-only`.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         let read_at = self.table.read_at.ok_or_else(|| Error::unsupported("read_at"))?;
         let got = self.call.attempt(|_, _| {
@@ -82,7 +86,8 @@ impl Input {
         Err(Error::new(ErrorKind::Corrupt, "unexpected-end", message))
     }
 
-    /// A sequential reader from the start, for formats that are streams. Wrap it in a [`io::BufReader`].
+    /// A sequential reader from the start, for formats that are streams: one of them, where offsets only go forward.
+    /// Wrap it in a [`io::BufReader`].
     pub fn reader(&self) -> InputReader {
         InputReader { input: self.clone(), offset: 0 }
     }
@@ -94,7 +99,7 @@ impl fmt::Debug for Input {
     }
 }
 
-/// Reads an [`Input`] from start to end. Its errors hold an [`Error`].
+/// Reads an [`Input`] from start to end. Its errors hold an [`Error`], which [`Error::os`] gives back.
 #[derive(Debug)]
 pub struct InputReader {
     input: Input,

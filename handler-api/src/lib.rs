@@ -53,6 +53,7 @@ pub mod export;
 mod guard;
 mod handler;
 mod input;
+mod logging;
 mod output;
 mod record;
 mod request;

@@ -13,9 +13,9 @@ use crate::error::{Error, Result};
 
 /// One disk being written: the host's staged file, of which the handler knows neither path nor descriptor.
 ///
-/// Opened with [`Call::output`]. Writes come in any order and from any thread; what is never written reads as zeros. Every
-/// method blocks until the host has the bytes. When the operation is over, for whatever reason, writes fail and reach
-/// nothing: what a dropped future left running can do no harm.
+/// Opened with [`Call::output`]. Writes come in any order and from any thread; what is never written reads as zeros.
+/// Every method blocks until the host has the bytes. When the operation is over, for whatever reason, writes fail and
+/// reach nothing: what a dropped future left running can do no harm.
 ///
 /// Why not a descriptor: the host could not take it back, neither from a handler that hangs nor from a task that was
 /// forgotten, and so could never say that nobody writes to a disk that it is about to publish.
@@ -74,8 +74,8 @@ impl Output {
         })
     }
 
-    /// Changes the output's size: up to the size that the record gives, if it gives one, and within the request's limits.
-    /// What lies beyond a smaller size is gone, and zeros when the output grows again.
+    /// Changes the output's size within the request's limits; in a transfer, up to the stored size that the record
+    /// gives. What lies beyond a smaller size is gone, and zeros when the output grows again.
     pub fn set_size(&self, size: u64) -> Result<()> {
         self.ask(self.table.set_size, "set_size", |set_size, ctx, error| {
             // SAFETY: the output lives while the call does, which `ask` holds.

@@ -45,6 +45,9 @@ pub struct HandlerInfo {
     pub formats: Vec<String>,
     /// Whether it speaks to the network; such a handler is run in a worker where isolation is `auto`.
     pub needs_network: bool,
+    /// Whether it unpacks or filters formats that cannot be read front to back: the host then spools a source without a
+    /// descriptor to a scratch file first.
+    pub ranged_input: bool,
 }
 
 impl HandlerInfo {
@@ -85,6 +88,13 @@ impl HandlerInfo {
     #[must_use]
     pub fn needs_network(mut self) -> Self {
         self.needs_network = true;
+        self
+    }
+
+    /// Says that it unpacks or filters formats that cannot be read front to back.
+    #[must_use]
+    pub fn ranged_input(mut self) -> Self {
+        self.ranged_input = true;
         self
     }
 }

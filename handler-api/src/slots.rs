@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result, Scope};
 use crate::guard::guard;
 use crate::handler::ImageHandler;
 use crate::input::Input;
+use crate::logging::{Attribution, make_with_log};
 use crate::runtime;
 use crate::source::{Sink, Source};
 
@@ -69,7 +70,7 @@ pub(crate) unsafe extern "C" fn create<H: ImageHandler>(
         let out = not_null(out)?;
         // SAFETY: the host's table lives for ever, the text until this function returns.
         let (host, config) = unsafe { (copy_least(host, "imgh_host")?, borrow_text(config, JSON_MAX, "config")?) };
-        let handler = Mutex::new(Some(Arc::new(make::<H>(config)?)));
+        let handler = Mutex::new(Some(Arc::new(make_with_log(&host, || make::<H>(config))?)));
         let instance = Box::new(Instance { host, config: config.to_owned(), handler });
         // SAFETY: not NULL; the host gave it to be written.
         unsafe { out.write(Box::into_raw(instance).cast()) };
@@ -105,6 +106,7 @@ unsafe fn operate<H: ImageHandler>(
         let instance = unsafe { &*instance };
         // SAFETY: the host keeps the call while this function runs; longer only where `Kept` says that a source has it.
         let call = unsafe { Call::new(instance.host, raw)? };
+        let _lines = Attribution::to(&call);
         let handler = instance.handler()?;
         let outcome = guard(|| work(&handler, &call));
         if !matches!(outcome, Ok(Lives::Kept)) {
@@ -298,6 +300,7 @@ unsafe extern "C" fn read(
         let end = offset.checked_add(len).ok_or_else(|| lie("bad-range", "the range has no end"))?;
         // SAFETY: the host keeps call and sink until this function returns.
         let (call, mut sink) = unsafe { (Call::new(opened.host, call)?, Sink::new(copy_least(sink, "imgh_sink")?)) };
+        let _lines = Attribution::to(&call);
         let outcome = guard(|| runtime::run(&call, opened.source.read(&call, offset..end, &mut sink)));
         call.end();
         if outcome.as_ref().is_err_and(|error| error.code() == "panic") {
@@ -315,6 +318,7 @@ unsafe extern "C" fn close(ctx: *mut c_void) {
         // SAFETY: `hand_out` made it of a box, and this is the last use.
         let opened = unsafe { Box::from_raw(not_null(ctx.cast::<Opened>())?) };
         let call = opened.call.clone();
+        let _lines = Attribution::to(&call);
         let outcome = guard(|| {
             runtime::drop_inside(opened);
             Ok(())

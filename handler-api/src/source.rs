@@ -15,12 +15,15 @@ use crate::error::{Error, Result};
 
 /// An opened location.
 ///
-/// The host asks for ranges on threads that it lends, several at once when the source is ranged, as often as it likes, and
-/// retries by asking again; this version asks once, for everything from 0 on. A cancelled read is dropped; a failed one leaves the source usable. Dropping the source closes
-/// it; no read is running then. It is dropped inside the plugin's tokio runtime.
+/// The host reads on threads that it lends: of a ranged source several ranges, at once and as often as it likes, else
+/// the whole, once. A range that failed with `unavailable` is read again; one that gave no byte for a while is
+/// cancelled, which drops its future, and read again. So a failed or cancelled read leaves the source usable; only one
+/// that panicked is the last. The same location may be opened again, also while this source is open. Dropping the
+/// source closes it, inside the plugin's tokio runtime; no read is running then. In a worker the process may end
+/// without it.
 ///
-/// Why not a stream of chunks: ranges, their number and size, retries, limits, hashing and fail-over are the host's, once
-/// for every source; and the bytes go straight into the buffers that they will be written from.
+/// Why not a stream of chunks: ranges, their number and size, retries, limits, hashing and fail-over are the host's,
+/// once for every source; and the bytes go straight into the buffers that they will be written from.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
     /// Stored bytes, when the store says so.
@@ -31,19 +34,20 @@ pub trait Source: Send + Sync + 'static {
         false
     }
 
-    /// What tells this version of the bytes from another: an ETag, or a file's identity and times.
+    /// What tells this version of the bytes from another: an ETag, or a file's identity and times. The host compares it
+    /// when it opened a location again.
     fn validator(&self) -> Option<String> {
         None
     }
 
-    /// A readable descriptor of a regular file of exactly [`Source::size`] bytes, these at the same offsets, where there is
-    /// one. The host then clones or copies in the kernel, and `read` is for readers that cannot.
+    /// A readable descriptor of a regular file of exactly [`Source::size`] bytes, these at the same offsets, where
+    /// there is one. The host then clones or copies in the kernel, and `read` is for readers that cannot.
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 
-    /// Streams `range` into `sink`, in order. The range may reach beyond the end, by far where the size is not known; fewer
-    /// bytes without an error mean that the source ends there.
+    /// Streams `range` into `sink`, in order. The range may reach beyond the end, by far where the size is not known;
+    /// fewer bytes without an error mean that the source ends there. `call` and `sink` are this read's own.
     async fn read(&self, call: &Call, range: Range<u64>, sink: &mut Sink) -> Result<()>;
 }
 

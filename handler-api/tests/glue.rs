@@ -6,18 +6,19 @@ mod host;
 
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, LazyLock, Mutex};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use landfall_handler_api::abi::*;
 use landfall_handler_api::{
-    Call, Error, ErrorKind, HandlerInfo, HandlerKind, HandlerStatus, ImageHandler, Input, OutputMeta, PlacementEvent,
-    Probe, Ranked, Request, Result, Scope, SelectRequest, Sink, Source, async_trait,
+    Call, Error, ErrorKind, HandlerInfo, HandlerKind, HandlerStatus, ImageHandler, Input, Level, OutputMeta,
+    PlacementEvent, Probe, Ranked, Request, Result, Scope, SelectRequest, Sink, Source, async_trait,
 };
 use serde::Deserialize;
 
-use host::{Instance, MemoryCall};
+use host::{Instance, MemoryCall, lines_with};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +35,10 @@ struct Obedient {
 static MADE: AtomicUsize = AtomicUsize::new(0);
 /// Calls that were kept beyond the end of their operation.
 static KEPT: Mutex<Vec<Call>> = Mutex::new(Vec::new());
+/// Where three reads of one source wait for each other.
+static MEETING: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(3));
+/// A thread that outlives its operation, and what it waits for.
+static STRAY: Mutex<Option<(Arc<Barrier>, JoinHandle<()>)>> = Mutex::new(None);
 
 /// The order in a request: its location's URL.
 fn order(request: &Request) -> &str {
@@ -51,6 +56,7 @@ impl ImageHandler for Obedient {
 
     fn new(config: Config) -> Result<Self> {
         MADE.fetch_add(1, Ordering::SeqCst);
+        tracing::info!("made");
         Ok(Self { greeting: config.greeting.unwrap_or_else(|| "hello".to_owned()), calls: AtomicUsize::new(0) })
     }
 
@@ -76,6 +82,29 @@ impl ImageHandler for Obedient {
             }
             "keep" => {
                 KEPT.lock().unwrap().push(call.clone());
+                Ok(())
+            }
+            "log" => {
+                tracing::trace!("not wanted");
+                tracing::debug!(target: "deep", bytes = 7, name = "a b", path = %"/x", r#in = ?Some(1), "half {}", 1);
+                let span = tracing::info_span!("span", field = 1).entered();
+                tracing::error!(only = true);
+                drop(span);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                tracing::warn!("{}", "ä".repeat(1500));
+                Ok(())
+            }
+            "log-elsewhere" => {
+                tokio::spawn(async { tracing::info!("in a task") }).await.unwrap();
+                thread::spawn(|| tracing::info!("in a thread")).join().unwrap();
+                let gate = Arc::new(Barrier::new(2));
+                let theirs = Arc::clone(&gate);
+                let stray = thread::spawn(move || {
+                    theirs.wait();
+                    tracing::info!("after the end");
+                });
+                *STRAY.lock().unwrap() = Some((gate, stray));
+                call.log(Level::Info, Nosy(call));
                 Ok(())
             }
             "secret" => {
@@ -132,9 +161,27 @@ impl ImageHandler for Obedient {
     }
 }
 
+/// Uses the call that it is logged with.
+struct Nosy<'a>(&'a Call);
+
+impl std::fmt::Display for Nosy<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        tracing::info!("while formatting");
+        write!(f, "cancelled: {}", self.0.is_cancelled())
+    }
+}
+
 struct Text {
     text: String,
     call: Call,
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        if self.text == "say when" {
+            tracing::info!("closed");
+        }
+    }
 }
 
 #[async_trait]
@@ -152,9 +199,14 @@ impl Source for Text {
     }
 
     async fn read(&self, _: &Call, range: Range<u64>, sink: &mut Sink) -> Result<()> {
+        tracing::info!(?range, "reading");
         assert!(!self.call.is_cancelled(), "the call of open must live as long as its source");
-        if self.text == "panic" {
-            panic!("while reading");
+        match self.text.as_str() {
+            "panic" => panic!("while reading"),
+            "meet" => {
+                MEETING.wait();
+            }
+            _ => {}
         }
         sink.write_all(&self.text.as_bytes()[range.start as usize..range.end as usize])
     }
@@ -306,4 +358,55 @@ fn a_call_that_is_kept_beyond_its_operation_does_nothing() {
 fn a_secret_of_any_length_is_fetched() {
     let error = instance().transfer(&MemoryCall::new(), &request("secret")).unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::NotFound, "no-such-secret"));
+}
+
+#[test]
+fn events_reach_the_log_of_their_operation() {
+    let call = MemoryCall::new();
+    instance().transfer(&call, &request("log")).unwrap();
+    let expected = [
+        r#"log 4 deep: half 1 bytes=7 name="a b" path=/x in=Some(1)"#.to_owned(),
+        "log 1 glue: only=true".to_owned(),
+        format!("log 2 glue: {}", "ä".repeat(1000)),
+    ];
+    assert_eq!(call.log(), expected);
+    assert!(lines_with("made").iter().all(|line| line == "log 3 glue: made") && !lines_with("made").is_empty());
+}
+
+#[test]
+fn events_of_other_threads_belong_to_no_operation() {
+    let call = MemoryCall::new();
+    instance().transfer(&call, &request("log-elsewhere")).unwrap();
+    assert_eq!(call.log(), ["log 3 glue: while formatting", "log 3 : cancelled: false"]);
+    drop(call);
+    let (gate, stray) = STRAY.lock().unwrap().take().unwrap();
+    gate.wait();
+    stray.join().unwrap();
+    for text in ["in a task", "in a thread", "after the end"] {
+        assert_eq!(lines_with(text), [format!("log 3 glue: {text}")]);
+    }
+    tracing::info!("on the lent thread, later");
+    assert_eq!(lines_with("on the lent thread").len(), 1);
+}
+
+#[test]
+fn events_of_a_source_belong_to_the_read_and_to_open() {
+    let instance = instance();
+    let (opened, read) = (MemoryCall::new(), MemoryCall::new());
+    let source = instance.open(&opened, &request("say when")).unwrap();
+    assert_eq!(source.read_on(&read, 4..8).unwrap(), "when");
+    drop(source);
+    assert_eq!(read.log(), ["log 3 glue: reading range=4..8"]);
+    assert_eq!(opened.log(), ["log 3 glue: closed"]);
+}
+
+#[test]
+fn several_reads_of_one_source_run_at_once() {
+    let instance = instance();
+    let call = MemoryCall::new();
+    let source = instance.open(&call, &request("meet")).unwrap();
+    thread::scope(|scope| {
+        let reads = [0..1, 1..2, 2..4].map(|range| scope.spawn(|| source.read(range).unwrap()));
+        assert_eq!(reads.map(|read| read.join().unwrap()).concat(), "meet");
+    });
 }

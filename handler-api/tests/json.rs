@@ -115,7 +115,8 @@ fn handler_info() {
         "kinds": ["source"],
         "schemes": ["swift", "swift+http", "swift+https", "swift+config"],
         "formats": [],
-        "needs_network": true
+        "needs_network": true,
+        "ranged_input": false
     });
     document::<HandlerInfo>("handler-info", example);
 }

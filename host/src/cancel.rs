@@ -1,8 +1,8 @@
 //! The one way to stop an operation: a flag that threads ask and a descriptor that they can wait on.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use landfall_handler_api::{Error, ErrorKind, Result};
@@ -19,14 +19,48 @@ pub(crate) struct Cancel {
 struct Shared {
     fired: AtomicBool,
     event: EventFd,
+    /// Those that stop when this one does.
+    children: Mutex<Vec<Weak<Shared>>>,
+}
+
+impl Shared {
+    fn new() -> Result<Self> {
+        let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+            .map_err(|errno| Error::os(&errno.into(), "make an event descriptor"))?;
+        Ok(Self { fired: AtomicBool::new(false), event, children: Mutex::default() })
+    }
+
+    fn fire(&self) {
+        self.fired.store(true, Ordering::SeqCst);
+        // A full counter is readable already.
+        let _ = self.event.write(1);
+        let children = std::mem::take(&mut *self.children.lock().unwrap_or_else(PoisonError::into_inner));
+        for child in children.iter().filter_map(Weak::upgrade) {
+            child.fire();
+        }
+    }
 }
 
 impl Cancel {
     /// A token that has not fired. Fails when the process has no descriptor left.
     pub(crate) fn new() -> Result<Self> {
-        let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
-            .map_err(|errno| Error::os(&errno.into(), "make an event descriptor"))?;
-        Ok(Self { shared: Arc::new(Shared { fired: AtomicBool::new(false), event }), deadline: None })
+        Ok(Self { shared: Arc::new(Shared::new()?), deadline: None })
+    }
+
+    /// A token that fires when this one does, or by itself, which leaves this one as it is.
+    pub(crate) fn child(&self) -> Result<Self> {
+        let child = Self { shared: Arc::new(Shared::new()?), deadline: self.deadline };
+        {
+            let mut children = self.shared.children.lock().unwrap_or_else(PoisonError::into_inner);
+            // A long operation makes many.
+            children.retain(|child| child.strong_count() > 0);
+            children.push(Arc::downgrade(&child.shared));
+        }
+        // One that fired in between has taken its list already.
+        if self.is_cancelled() {
+            child.cancel();
+        }
+        Ok(child)
     }
 
     /// The same token, which also counts as fired from `deadline` on.
@@ -38,9 +72,7 @@ impl Cancel {
 
     /// Fires. Safe to call more than once.
     pub(crate) fn cancel(&self) {
-        self.shared.fired.store(true, Ordering::SeqCst);
-        // A full counter is readable already.
-        let _ = self.shared.event.write(1);
+        self.shared.fire();
     }
 
     /// Whether the operation must stop.
@@ -91,6 +123,16 @@ mod tests {
         assert!(two.check().is_ok());
         one.cancel();
         assert_eq!(two.check().unwrap_err().code(), "cancelled");
+    }
+
+    #[test]
+    fn a_child_stops_alone_or_with_its_parent() {
+        let parent = Cancel::new().unwrap();
+        let (one, two) = (parent.child().unwrap(), parent.child().unwrap());
+        one.cancel();
+        assert!(one.is_cancelled() && !two.is_cancelled() && !parent.is_cancelled());
+        parent.cancel();
+        assert!(two.is_cancelled() && parent.child().unwrap().is_cancelled());
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub(crate) struct PlannedAttempt {
     pub(crate) locations: Vec<String>,
     /// The handlers, in the order of the chain.
     pub(crate) handlers: Vec<String>,
-    /// What the first handler does: `source` or `transfer`.
+    /// What the handlers do: `source`, `source, unpack` or `transfer`.
     pub(crate) chain: String,
     /// The store that the location belongs to, when it is a configured one.
     pub(crate) store: Option<String>,
@@ -156,8 +156,8 @@ impl Decision {
             .iter()
             .map(|attempt| PlannedAttempt {
                 locations: locations(attempt),
-                handlers: vec![attempt.handler.info().id.clone()],
-                chain: attempt.chain.name().to_owned(),
+                handlers: attempt.handlers().into_iter().map(str::to_owned).collect(),
+                chain: attempt.chain_name().to_owned(),
                 store: attempt.belonging.store.as_ref().map(|store| store.id.clone()).filter(|id| !id.is_empty()),
                 verify: match &attempt.expected.digest {
                     Some(digest) => digest.algorithm.name().to_owned(),
@@ -172,7 +172,7 @@ impl Decision {
     pub(crate) fn tried(&mut self, attempt: &Attempt, outcome: AttemptOutcome<'_>) {
         self.attempts.push(TriedAttempt {
             locations: locations(attempt),
-            handlers: vec![attempt.handler.info().id.clone()],
+            handlers: attempt.handlers().into_iter().map(str::to_owned).collect(),
             kind: outcome.error.map(Error::kind),
             code: outcome.error.map(|error| error.code().to_owned()),
             scope: outcome.error.map(Error::scope),
@@ -180,6 +180,16 @@ impl Decision {
             seconds: outcome.seconds,
             bytes: outcome.bytes,
         });
+    }
+
+    /// The bytes that this location gave turned out to be wrong, when others had taken their place.
+    pub(crate) fn lied(&mut self, location: &str, message: &str) {
+        let of_it = |tried: &&mut TriedAttempt| tried.locations.iter().any(|name| name.starts_with(location));
+        for tried in self.attempts.iter_mut().filter(of_it) {
+            (tried.kind, tried.code) = (Some(ErrorKind::Corrupt), Some("wrong-bytes".to_owned()));
+            (tried.scope, tried.message) = (Some(Scope::Location), Some(redact::printable(message)));
+        }
+        self.notes.push(redact::printable(&format!("{location}: {message}")));
     }
 
     /// An attempt was not made.

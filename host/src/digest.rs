@@ -4,7 +4,9 @@ use std::fmt;
 
 use landfall_handler_api::{Error, ErrorKind, ImageRecord, Location, Result, Scope};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::digest::DynDigest;
+use md5::Md5;
+use sha2::digest::common::hazmat::SerializableState;
+use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
 
 /// A digest algorithm, by the name that Python's hashlib and so Glance's `os_hash_algo` gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,33 +51,88 @@ impl Algorithm {
 
     /// A computation that has seen no bytes yet.
     pub(crate) fn hasher(self) -> Hasher {
-        let state: Box<dyn DynDigest + Send> = match self {
-            Self::Sha512 => Box::new(sha2::Sha512::default()),
-            Self::Sha384 => Box::new(sha2::Sha384::default()),
-            Self::Sha256 => Box::new(sha2::Sha256::default()),
-            Self::Sha224 => Box::new(sha2::Sha224::default()),
-            Self::Md5 => Box::new(md5::Md5::default()),
-        };
-        Hasher { algorithm: self, state }
+        match self {
+            Self::Sha512 => Hasher::Sha512(Sha512::default()),
+            Self::Sha384 => Hasher::Sha384(Sha384::default()),
+            Self::Sha256 => Hasher::Sha256(Sha256::default()),
+            Self::Sha224 => Hasher::Sha224(Sha224::default()),
+            Self::Md5 => Hasher::Md5(Md5::default()),
+        }
     }
 }
 
 /// A running digest.
-pub(crate) struct Hasher {
-    algorithm: Algorithm,
-    state: Box<dyn DynDigest + Send>,
+#[derive(Clone)]
+pub(crate) enum Hasher {
+    /// Of [`Algorithm::Sha512`], and so on.
+    Sha512(Sha512),
+    Sha384(Sha384),
+    Sha256(Sha256),
+    Sha224(Sha224),
+    Md5(Md5),
+}
+
+/// Does the same with whatever computation it is.
+macro_rules! with {
+    ($hasher:expr, $state:ident => $action:expr) => {
+        match $hasher {
+            Hasher::Sha512($state) => $action,
+            Hasher::Sha384($state) => $action,
+            Hasher::Sha256($state) => $action,
+            Hasher::Sha224($state) => $action,
+            Hasher::Md5($state) => $action,
+        }
+    };
 }
 
 impl Hasher {
+    /// Goes on from a state that [`Hasher::state`] gave; `None` if it is none of this algorithm.
+    pub(crate) fn resume(algorithm: Algorithm, state: &str) -> Option<Self> {
+        let bytes = unhex(state)?;
+        Some(match algorithm {
+            Algorithm::Sha512 => Self::Sha512(restore(&bytes)?),
+            Algorithm::Sha384 => Self::Sha384(restore(&bytes)?),
+            Algorithm::Sha256 => Self::Sha256(restore(&bytes)?),
+            Algorithm::Sha224 => Self::Sha224(restore(&bytes)?),
+            Algorithm::Md5 => Self::Md5(restore(&bytes)?),
+        })
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Sha512(_) => Algorithm::Sha512,
+            Self::Sha384(_) => Algorithm::Sha384,
+            Self::Sha256(_) => Algorithm::Sha256,
+            Self::Sha224(_) => Algorithm::Sha224,
+            Self::Md5(_) => Algorithm::Md5,
+        }
+    }
+
     /// Takes the next bytes.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.state.update(bytes);
+        with!(self, state => state.update(bytes));
+    }
+
+    /// What it needs to go on in another process, in hex. It tells something of the bytes, and so is for nobody else.
+    pub(crate) fn state(&self) -> String {
+        with!(self, state => hex(&state.serialize()))
     }
 
     /// The digest of all bytes.
     pub(crate) fn finish(self) -> Digest {
-        Digest { algorithm: self.algorithm, value: hex(&self.state.finalize()) }
+        let algorithm = self.algorithm();
+        Digest { algorithm, value: with!(self, state => hex(&state.finalize())) }
     }
+}
+
+fn restore<T: SerializableState>(bytes: &[u8]) -> Option<T> {
+    T::deserialize(bytes.try_into().ok()?).ok()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

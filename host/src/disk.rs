@@ -120,6 +120,44 @@ pub(crate) fn sync_file(file: BorrowedFd<'_>) -> io::Result<()> {
     retry(|| faults::effect(Point::PublishSyncFile, || Ok(rustix::fs::fsync(file)?)))
 }
 
+/// Waits until a stage's bytes are on the disk, so that its journal may say so.
+pub(crate) fn sync_data(file: BorrowedFd<'_>) -> io::Result<()> {
+    retry(|| faults::effect(Point::StageSyncData, || Ok(rustix::fs::fdatasync(file)?)))
+}
+
+/// Makes the journal `name` of a kept stage, which must not exist.
+pub(crate) fn create_journal(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
+    retry(|| {
+        faults::call(Point::JournalCreate, || {
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;
+            Ok(rustix::fs::openat(directory, name, flags, STAGE_MODE)?)
+        })
+    })
+}
+
+/// Writes all of `bytes` at `offset` of a journal.
+pub(crate) fn write_journal(file: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = retry(|| {
+            faults::call(Point::JournalWrite, || {
+                let (now, _) = bytes.split_at(faults::write_length(Point::JournalWrite, bytes.len()));
+                Ok(rustix::io::pwrite(file, now, offset)?)
+            })
+        })?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = bytes.get(written..).unwrap_or_default();
+        offset = offset.saturating_add(written as u64);
+    }
+    Ok(())
+}
+
+/// Waits until a journal's bytes are on the disk.
+pub(crate) fn sync_journal(file: BorrowedFd<'_>) -> io::Result<()> {
+    retry(|| faults::effect(Point::JournalSync, || Ok(rustix::fs::fdatasync(file)?)))
+}
+
 /// Waits until the directory's names are on the disk.
 pub(crate) fn sync_directory(point: Point, directory: BorrowedFd<'_>) -> io::Result<()> {
     retry(|| faults::effect(point, || Ok(rustix::fs::fsync(directory)?)))

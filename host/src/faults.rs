@@ -46,6 +46,16 @@ points! {
     StageOwner = "stage.owner",
     /// `fchmod` of the stage.
     StageMode = "stage.mode",
+    /// The journal of a kept stage.
+    JournalCreate = "journal.create",
+    /// `fdatasync` of a kept stage, before its journal speaks of it.
+    StageSyncData = "stage.sync-data",
+    /// A checkpoint.
+    JournalWrite = "journal.write",
+    /// `fdatasync` of a journal.
+    JournalSync = "journal.sync",
+    /// A journal that is not needed any more.
+    JournalUnlink = "journal.unlink",
     /// A named stage that is given up.
     StageUnlink = "stage.unlink",
     /// A named stage that nobody owned any more.
@@ -72,6 +82,8 @@ points! {
     LedgerDrop = "ledger.drop",
     /// A failed attempt is written to the history.
     LedgerHistory = "ledger.history",
+    /// A handler's crash.
+    LedgerCrash = "ledger.crash",
     /// The intent to remove.
     RemoveIntent = "remove.intent",
     /// `unlink` of the placement.

@@ -26,4 +26,6 @@ mod signals;
 mod stage;
 mod store;
 mod target;
+mod trials;
 mod verify;
+mod worker;

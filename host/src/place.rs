@@ -1,9 +1,7 @@
 //! The straight way: from a request to a placed disk, in seven steps.
 
-use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use landfall_select::{Selection, StoreType};
@@ -12,18 +10,19 @@ use crate::cancel::Cancel;
 use crate::catalog::Image;
 use crate::complaint::complain;
 use crate::config::{Config, Store};
-use crate::decision::{AttemptOutcome, Decision};
-use crate::engine::{self, Method, Moved, Want};
+use crate::decision::Decision;
+use crate::engine::{self, Method, Moved, NodeLimits, Want};
 use crate::identity::FileVersion;
 use crate::ledger::{Deed, Facts, Ledger};
 use crate::plugin::{CallContext, Handler};
 use crate::progress::Watch;
 use crate::publish::{self, Dress, Published, publish};
 use crate::redact;
-use crate::route::{Attempt, Chain, Form, LOCATION_URL, Plan, route};
+use crate::route::{Asked, Attempt, Chain, Form, Plan, route};
 use crate::selection::select;
 use crate::stage::Stage;
 use crate::target::Target;
+use crate::trials::Trials;
 use crate::verify::{Verified, verify};
 
 /// What the caller will do with the disk.
@@ -60,6 +59,8 @@ pub(crate) struct Node<'a> {
     pub(crate) handlers: &'a [Arc<dyn Handler>],
     /// The ledger.
     pub(crate) ledger: &'a Ledger,
+    /// What all processes of the node may use at once.
+    pub(crate) limits: Option<Arc<NodeLimits>>,
 }
 
 /// A disk that was placed.
@@ -84,20 +85,19 @@ impl Node<'_> {
         let job = self.ledger.begin_job()?;
         let selection = select(&order.image.record, self.config); // 1
         let plan = self.route(order, &selection, decision, cancel)?; // 2
-        let mut trials = Trials::new(plan, decision, watch);
-        while let Some(attempt) = trials.next_attempt() {
-            let (began, mut bytes) = (Instant::now(), 0);
-            let call = call_context(order, &attempt, cancel, watch);
+        let mut trials = Trials::new(plan, order.image, self.ledger, decision, cancel, watch);
+        while trials.next_attempt() {
             let mut place = || -> Result<Placed> {
                 let mut stage = Stage::open(&target, self.config.stage_keep, order.dress.owner)?; // 3
-                let moved = self.move_bytes(order, &attempt, &mut stage, &call, &mut bytes)?; // 4
+                let moved = self.move_bytes(order, &mut trials, &mut stage)?; // 4
+                let attempt = trials.attempt()?;
                 let verified = verify(&moved, &stage, &attempt.expected)?; // 5
-                let facts = facts(order, &attempt, &moved, verified);
+                let facts = facts(order, attempt, &moved, verified);
                 let published = publish(&mut stage, &moved, &order.dress, self.ledger, &job, facts.clone())?; // 6
-                self.record(order, trials.decision, &stage, &moved, &published, facts) // 7
+                self.record(order, trials.decision(), &stage, &moved, &published, facts) // 7
             };
             let outcome = place();
-            if let Some(placed) = trials.ended(attempt, outcome, began.elapsed().as_secs_f64(), bytes) {
+            if let Some(placed) = trials.ended(outcome) {
                 return Ok(placed);
             }
         }
@@ -150,24 +150,21 @@ impl Node<'_> {
         cancel: &Cancel,
     ) -> Result<Plan> {
         let unhashed = order.allow_unhashed || self.config.allow_unhashed;
-        let call = CallContext::quiet(cancel.clone());
-        let (plan, possible) = route(order.image, selection, self.handlers, self.config, order.form, unhashed, &call);
+        let call = CallContext::quiet(cancel.clone(), self.config.limits.stall);
+        let image_key = order.image.key();
+        let benched = |handler: &str| self.ledger.benched(handler, &image_key, self.config.limits.bench);
+        let asked = Asked { form: order.form, allow_unhashed: unhashed, call: &call, benched: &benched };
+        let (plan, possible) = route(order.image, selection, self.handlers, self.config, &asked);
         decision.planned(&order.image.record, selection, &plan);
         // A handler that could not be asked any more is no handler that said no.
         cancel.check()?;
         possible.map(|()| plan)
     }
 
-    fn move_bytes(
-        &self,
-        order: &Order<'_>,
-        attempt: &Attempt,
-        stage: &mut Stage<'_>,
-        call: &CallContext,
-        bytes: &mut u64,
-    ) -> Result<Moved> {
+    fn move_bytes(&self, order: &Order<'_>, trials: &mut Trials<'_>, stage: &mut Stage<'_>) -> Result<Moved> {
+        let attempt = trials.attempt()?.clone();
         let want = Want {
-            algorithm: attempt.expected.digest.as_ref().map(|digest| digest.algorithm),
+            digest: attempt.expected.digest.as_ref(),
             size: attempt.size,
             limit: self.config.limits.disk_bytes,
             share: order.access == Access::ReadOnly && attempt.belonging.hardlink,
@@ -175,14 +172,24 @@ impl Node<'_> {
             dress: &order.dress,
             remembered: self.ledger,
             memory: attempt.belonging.memory(),
+            limits: self.limits.clone(),
+            resume_bytes: self.config.limits.resume_bytes,
+            stage_keep: self.config.stage_keep,
         };
-        let handler = attempt.handler.as_ref();
-        let moved = match attempt.chain {
-            Chain::Source => engine::from_source(handler, &attempt.request, stage, &want, call),
-            Chain::Transfer => engine::from_transfer(handler, &attempt.request, stage, &want, call),
-        }?;
-        *bytes = moved.bytes;
-        Ok(moved)
+        let origin = trials.origin(&attempt)?;
+        let mut bytes = 0;
+        let moved = match (&attempt.chain, &attempt.unpacking) {
+            (Chain::Transfer, _) => {
+                engine::from_transfer(attempt.handler.as_ref(), &attempt.request, stage, &want, &origin.call)
+            }
+            (Chain::Source, None) => engine::from_source(origin, trials, stage, &want, &mut bytes),
+            (Chain::Source, Some(unpacking)) => {
+                let unpacker = trials.unpacker(unpacking)?;
+                engine::through_unpacker(origin, trials, &unpacker, stage, &want, &mut bytes)
+            }
+        };
+        trials.arrived(moved.as_ref().map_or(bytes, |moved| moved.bytes));
+        moved
     }
 
     /// Confirms the placement in the ledger, with the decision that led to it, and remembers what was learnt of the source.
@@ -230,101 +237,24 @@ impl Node<'_> {
     }
 }
 
-/// The attempts of a plan, one after the other, and what their failures rule out.
-struct Trials<'a> {
-    pending: VecDeque<Attempt>,
-    made: usize,
-    decision: &'a mut Decision,
-    watch: &'a dyn Watch,
-    dead_handlers: HashSet<String>,
-    last: Option<Error>,
-}
-
-impl<'a> Trials<'a> {
-    fn new(plan: Plan, decision: &'a mut Decision, watch: &'a dyn Watch) -> Self {
-        let pending = plan.attempts.into();
-        Self { pending, made: 0, decision, watch, dead_handlers: HashSet::new(), last: None }
-    }
-
-    /// The next attempt that nothing rules out.
-    fn next_attempt(&mut self) -> Option<Attempt> {
-        while let Some(attempt) = self.pending.pop_front() {
-            if self.dead_handlers.contains(&attempt.handler.info().id) {
-                self.decision.skipped(&attempt, "an earlier failure ruled this handler out");
-                continue;
-            }
-            let of = self.made.saturating_add(self.pending.len()).saturating_add(1);
-            self.watch.attempt(self.made, of, &attempt);
-            self.made = self.made.saturating_add(1);
-            return Some(attempt);
-        }
-        None
-    }
-
-    /// Writes down what came of an attempt, and follows from its failure what is still worth trying.
-    fn ended(&mut self, mut attempt: Attempt, outcome: Result<Placed>, seconds: f64, bytes: u64) -> Option<Placed> {
-        self.decision.tried(&attempt, AttemptOutcome { error: outcome.as_ref().err(), seconds, bytes });
-        let error = match outcome {
-            Ok(placed) => return Some(placed),
-            // A plugin's code must not pass for the agent's own word on its configuration.
-            Err(error) if error.code().starts_with("config") => error.coded("plugin-config"),
-            Err(error) => error,
-        };
-        self.watch.failed(&attempt, &error);
-        let what = what(&attempt);
-        match error.scope() {
-            Scope::Location if error.code() == publish::LINK_REFUSED && attempt.belonging.hardlink => {
-                attempt.belonging.hardlink = false;
-                self.pending.push_front(attempt);
-            }
-            Scope::Location => {}
-            Scope::Handler => {
-                self.dead_handlers.insert(attempt.handler.info().id.clone());
-            }
-            Scope::Image | Scope::Request | Scope::Node => self.pending.clear(),
-        }
-        self.last = Some(error.context(what));
-        None
-    }
-
-    /// The error that stopped the plan, else the last one.
-    fn failure(self) -> Error {
-        self.last.unwrap_or_else(|| Error::new(ErrorKind::Internal, "no-attempt", "nothing was tried"))
-    }
-}
-
-/// Handler and location of an attempt, for messages.
-fn what(attempt: &Attempt) -> String {
-    let handler = &attempt.handler.info().id;
-    match &attempt.request.location {
-        Some(location) => format!("{handler}, from {}", redact::url(&location.url)),
-        None => handler.clone(),
-    }
-}
-
-fn call_context(order: &Order<'_>, attempt: &Attempt, cancel: &Cancel, watch: &dyn Watch) -> CallContext {
-    let url = attempt
-        .location
-        .and_then(|index| order.image.record.locations.get(index))
-        .map(|location| location.url.clone().into_bytes());
-    CallContext {
-        cancel: cancel.clone(),
-        progress: watch.bytes(),
-        secrets: Arc::new(move |name| if name == LOCATION_URL { url.clone() } else { None }),
-    }
-}
-
 fn facts(order: &Order<'_>, attempt: &Attempt, moved: &Moved, verified: Verified) -> Facts {
     let record = &order.image.record;
     let locations = attempt.location.and_then(|index| record.locations.get(index));
     Facts {
         image: record.id.as_deref().map(redact::printable),
-        locations: locations.map(|location| redact::url(&location.url)).into_iter().collect(),
+        locations: if moved.locations.is_empty() {
+            locations.map(|location| redact::url(&location.url)).into_iter().collect()
+        } else {
+            moved.locations.clone()
+        },
         handler: attempt.handler.info().id.clone(),
         method: moved.method,
         digest: if verified == Verified::No { None } else { attempt.expected.digest.clone() },
         verified,
         bytes: moved.bytes,
-        format: redact::printable(&attempt.expected.disk_format),
+        format: match &attempt.unpacking {
+            Some(_) => "raw".to_owned(),
+            None => redact::printable(&attempt.expected.disk_format),
+        },
     }
 }

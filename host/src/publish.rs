@@ -128,6 +128,7 @@ fn put_on(stage: &Stage<'_>, bytes: u64, dress: &Dress) -> Result<()> {
         }
         stage.set_size(size)?;
     }
+    stage.hand_over()?;
     disk::set_mode(stage.descriptor(), dress.mode.unwrap_or(DEFAULT_MODE))
         .map_err(|error| stage_error(&error, "set the target's mode"))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use landfall_handler_api::{Error, ErrorKind, HandlerInfo, HandlerKind, ImageRecord, Limits, Request, Result, Scope};
 use landfall_select::Selection;
@@ -9,8 +10,10 @@ use landfall_select::Selection;
 use crate::catalog::Image;
 use crate::config::{Config, RouteMode};
 use crate::digest::Digest;
+use crate::complaint::complain;
+use crate::ledger::Benched;
 use crate::plugin::{CallContext, Handler};
-use crate::redact;
+use crate::redact::{self, printable};
 use crate::store::{Belonging, belonging};
 use crate::verify::Expected;
 
@@ -42,6 +45,15 @@ impl Chain {
     }
 }
 
+/// What makes a raw disk of the bytes that the source gives.
+#[derive(Clone)]
+pub(crate) struct Unpacking {
+    /// Who.
+    pub(crate) handler: Arc<dyn Handler>,
+    /// What it is asked.
+    pub(crate) request: Request,
+}
+
 /// One thing to try.
 #[derive(Clone)]
 pub(crate) struct Attempt {
@@ -59,6 +71,21 @@ pub(crate) struct Attempt {
     pub(crate) expected: Expected,
     /// Stored bytes, as the record says.
     pub(crate) size: Option<u64>,
+    /// What follows the source, for an image that is not a raw disk yet.
+    pub(crate) unpacking: Option<Unpacking>,
+}
+
+impl Attempt {
+    /// The ids of its handlers, in the order of the chain.
+    pub(crate) fn handlers(&self) -> Vec<&str> {
+        let unpacker = self.unpacking.as_ref().map(|unpacking| unpacking.handler.info().id.as_str());
+        std::iter::once(self.handler.info().id.as_str()).chain(unpacker).collect()
+    }
+
+    /// What its handlers do.
+    pub(crate) fn chain_name(&self) -> &'static str {
+        if self.unpacking.is_some() { "source, unpack" } else { self.chain.name() }
+    }
 }
 
 /// A pair of handler and location, or a location, that is not tried.
@@ -75,6 +102,10 @@ pub(crate) struct Exclusion {
 /// The ordered attempts.
 #[derive(Clone, Default)]
 pub(crate) struct Plan {
+    /// How long a handler may be silent.
+    pub(crate) stall: Duration,
+    /// How long a crash is held against a handler.
+    pub(crate) bench: Duration,
     /// What to try, in this order.
     pub(crate) attempts: Vec<Attempt>,
     /// What not to try.
@@ -83,10 +114,26 @@ pub(crate) struct Plan {
 
 /// What is known of a location before any handler is asked.
 struct Prepared {
+    /// The location's index; `None` for handlers that need none.
+    location: Option<usize>,
     request: Request,
     belonging: Belonging,
     expected: Expected,
     size: Option<u64>,
+    /// The handlers that make a raw disk of it, where it is not one; one of them is needed.
+    unpackers: Option<Vec<Arc<dyn Handler>>>,
+}
+
+/// What a placement asks of the router.
+pub(crate) struct Asked<'a> {
+    /// The form that is wanted.
+    pub(crate) form: Form,
+    /// Whether it may be placed without a digest.
+    pub(crate) allow_unhashed: bool,
+    /// For the handlers' probes.
+    pub(crate) call: &'a CallContext,
+    /// Whether a handler is on the bench for this image, since it crashed.
+    pub(crate) benched: &'a dyn Fn(&str) -> Result<Option<Benched>>,
 }
 
 /// Pairs the selected locations with `handlers`, which come in the operator's order. An error is why nothing can be tried;
@@ -96,52 +143,60 @@ pub(crate) fn route(
     selection: &Selection,
     handlers: &[Arc<dyn Handler>],
     config: &Config,
-    form: Form,
-    allow_unhashed: bool,
-    call: &CallContext,
+    asked: &Asked<'_>,
 ) -> (Plan, Result<()>) {
     let mut record = image.record.clone();
     (record.locations, record.direct_url) = (Vec::new(), None);
-    let (record, plan, refusals) = (Arc::new(record), Plan::default(), Vec::new());
-    let mut router = Router { image, record, config, form, allow_unhashed, call, plan, refusals };
+    let plan = Plan { stall: config.limits.stall, bench: config.limits.bench, ..Plan::default() };
+    let (record, refusals) = (Arc::new(record), Vec::new());
+    let mut router = Router { image, record, handlers: Vec::new(), config, asked, plan, refusals };
+    router.leave_out_benched(handlers);
     for excluded in &selection.excluded {
         router.exclude(Some(excluded.location), None, excluded.reason.clone());
     }
-    let locations: Vec<(usize, Prepared)> =
-        selection.order.iter().filter_map(|place| Some((place.location, router.prepare(place.location)?))).collect();
-    let (with_location, without): (Vec<_>, Vec<_>) = handlers
-        .iter()
+    let locations: Vec<Prepared> =
+        selection.order.iter().filter_map(|place| router.prepare(place.location)).collect();
+    let (with_location, without): (Vec<_>, Vec<_>) = router
+        .handlers
+        .clone()
+        .into_iter()
         .filter(|handler| moves_bytes(handler.info()))
         .partition(|handler| !handler.info().schemes.is_empty());
+    let mut pairs: Vec<Vec<Option<Pair>>> =
+        with_location.iter().map(|handler| router.pairs(handler, &locations)).collect();
     match config.route {
         RouteMode::HandlerFirst => {
-            for handler in &with_location {
-                for (index, prepared) in &locations {
-                    router.pair(handler, Some(*index), prepared);
-                }
+            for pair in pairs.into_iter().flatten().flatten() {
+                router.add(pair);
             }
         }
         RouteMode::LocationFirst => {
-            for (index, prepared) in &locations {
-                for handler in &with_location {
-                    router.pair(handler, Some(*index), prepared);
+            for at in 0..locations.len() {
+                for of_handler in &mut pairs {
+                    if let Some(pair) = of_handler.get_mut(at).and_then(Option::take) {
+                        router.add(pair);
+                    }
                 }
             }
         }
     }
-    for (index, prepared) in &locations {
-        router.exclude_without_handler(*index, prepared, &with_location);
+    for prepared in &locations {
+        router.exclude_without_handler(prepared, &with_location);
     }
     if !without.is_empty()
         && let Some(prepared) = router.prepare_without_location()
     {
         for handler in &without {
-            router.pair(handler, None, &prepared);
+            let pairs = router.pairs(handler, std::slice::from_ref(&prepared));
+            pairs.into_iter().flatten().for_each(|pair| router.add(pair));
         }
     }
     let possible = router.verdict(selection, handlers);
     (router.plan, possible)
 }
+
+/// What came of asking a handler about a location: the attempts, or why there is none.
+type Pair = (Option<usize>, HandlerInfo, Result<Vec<Attempt>, String>);
 
 /// Puts a location into a request as handlers are shown it: without secrets, which they ask for, and with its scheme in
 /// lower case, as they name theirs. A path has no secrets, and is handed on as it is, whatever characters it has.
@@ -166,10 +221,10 @@ struct Router<'a> {
     image: &'a Image,
     /// The record as handlers see it.
     record: Arc<ImageRecord>,
+    /// The handlers that are not on the bench.
+    handlers: Vec<Arc<dyn Handler>>,
     config: &'a Config,
-    form: Form,
-    allow_unhashed: bool,
-    call: &'a CallContext,
+    asked: &'a Asked<'a>,
     plan: Plan,
     /// Why locations could not be prepared.
     refusals: Vec<Error>,
@@ -181,18 +236,45 @@ impl Router<'_> {
         self.plan.excluded.push(Exclusion { location, handler, reason });
     }
 
+    /// Takes the handlers, but for those that crashed on this image a short while ago, or on several.
+    fn leave_out_benched(&mut self, handlers: &[Arc<dyn Handler>]) {
+        for handler in handlers {
+            let id = &handler.info().id;
+            let benched = match (self.asked.benched)(id) {
+                Ok(benched) => benched,
+                Err(error) => {
+                    complain(format_args!("whether {id} crashed before is not known: {error}"));
+                    None
+                }
+            };
+            let Some(benched) = benched else {
+                self.handlers.push(Arc::clone(handler));
+                continue;
+            };
+            let what = match benched.images {
+                0 | 1 => "this image".to_owned(),
+                images => format!("{images} images"),
+            };
+            let minutes = self.config.limits.bench.as_secs_f32() / 60.0;
+            let reason = format!("{id} crashed on {what} ({}) within the last {minutes} min", printable(&benched.code));
+            self.refusals.push(Error::new(ErrorKind::Unavailable, "benched", reason.clone()).scoped(Scope::Request));
+            self.exclude(None, Some(handler.info()), reason);
+        }
+    }
+
     /// Form, digest, size and store of a location; excludes it when one of them rules it out.
     fn prepare(&mut self, index: usize) -> Option<Prepared> {
         let location = self.image.record.locations.get(index)?.clone();
         let belonging = belonging(&self.config.stores, &location, &self.image.origin);
         let prepared = refuse_outside_stores(&location, &belonging)
             .and_then(|()| self.expected(&location, &belonging))
-            .map(|expected| {
+            .and_then(|expected| {
+                let unpackers = self.unpackers(&expected)?;
                 let mut request = self.bare_request();
                 hand_on(&location, &mut request);
                 request.store = belonging.store.clone();
                 let size = location.size.or(self.image.record.size.filter(|_| !self.has_own_form(&location)));
-                Prepared { request, belonging, expected, size }
+                Ok(Prepared { location: Some(index), request, belonging, expected, size, unpackers })
             });
         match prepared {
             Ok(prepared) => Some(prepared),
@@ -206,10 +288,11 @@ impl Router<'_> {
 
     fn prepare_without_location(&mut self) -> Option<Prepared> {
         let belonging = Belonging::default();
-        match self.expected(&landfall_handler_api::Location::default(), &belonging) {
-            Ok(expected) => {
-                let request = self.bare_request();
-                Some(Prepared { request, belonging, expected, size: self.image.record.size })
+        let expected = self.expected(&landfall_handler_api::Location::default(), &belonging);
+        match expected.and_then(|expected| Ok((self.unpackers(&expected)?, expected))) {
+            Ok((unpackers, expected)) => {
+                let (request, size) = (self.bare_request(), self.image.record.size);
+                Some(Prepared { location: None, request, belonging, expected, size, unpackers })
             }
             Err(error) => {
                 self.refusals.push(error);
@@ -244,18 +327,11 @@ impl Router<'_> {
         };
         let disk_format = form(&location.disk_format, &record.disk_format, "disk_format")?;
         let container_format = form(&location.container_format, &record.container_format, "container_format")?;
-        if self.form == Form::Raw && !(disk_format == "raw" && container_format == "bare") {
-            let (disk, container) = (redact::printable(&disk_format), redact::printable(&container_format));
-            let message = format!(
-                "it is {disk} in {container}, and no unpacker makes a raw disk of that; --format as-is places it"
-            );
-            return Err(Error::new(ErrorKind::Unsupported, "no-unpacker", message).scoped(Scope::Image));
-        }
         let digest = if belonging.never_verifies() {
             None
         } else {
             let digest = Digest::of_location(record, location, self.config.legacy_md5)?;
-            if digest.is_none() && !self.allow_unhashed {
+            if digest.is_none() && !self.asked.allow_unhashed {
                 let message = "the record gives no digest to verify it by (allow_unhashed or --allow-unhashed places it all \
                                the same)";
                 return Err(Error::new(ErrorKind::Unhashed, "unhashed", message));
@@ -265,43 +341,103 @@ impl Router<'_> {
         Ok(Expected { digest, disk_format, container_format })
     }
 
+    /// Who makes a raw disk of such bytes; `None` where there is nothing to be done.
+    fn unpackers(&self, expected: &Expected) -> Result<Option<Vec<Arc<dyn Handler>>>> {
+        let (disk, container) = (&expected.disk_format, &expected.container_format);
+        if self.asked.form == Form::AsIs || (disk == "raw" && container == "bare") {
+            return Ok(None);
+        }
+        // In the container `bare` the bytes are the disk; any other is unpacked as a whole.
+        let format = if container == "bare" { disk } else { container };
+        let takes = |handler: &&Arc<dyn Handler>| {
+            handler.info().kinds.contains(&HandlerKind::Unpack) && handler.info().formats.contains(format)
+        };
+        let found: Vec<_> = self.handlers.iter().filter(takes).cloned().collect();
+        if found.is_empty() {
+            let (disk, container) = (redact::printable(disk), redact::printable(container));
+            let message = format!(
+                "it is {disk} in {container}, and no unpacker makes a raw disk of that; --format as-is places it"
+            );
+            return Err(Error::new(ErrorKind::Unsupported, "no-unpacker", message).scoped(Scope::Image));
+        }
+        Ok(Some(found))
+    }
+
     /// Says so when nobody takes the location's scheme. A handler that leaves it to others is not worth a line.
-    fn exclude_without_handler(&mut self, index: usize, prepared: &Prepared, handlers: &[&Arc<dyn Handler>]) {
+    fn exclude_without_handler(&mut self, prepared: &Prepared, handlers: &[Arc<dyn Handler>]) {
         let Some(location) = &prepared.request.location else { return };
         let scheme = location.scheme();
         if !handlers.iter().any(|handler| handler.info().schemes.contains(&scheme)) {
             let reason = format!("no handler takes {} locations", redact::printable(&scheme));
-            self.exclude(Some(index), None, reason);
+            self.exclude(prepared.location, None, reason);
         }
     }
 
-    /// Asks `handler` about a location of its schemes and adds an attempt or the reason why not.
-    fn pair(&mut self, handler: &Arc<dyn Handler>, location_index: Option<usize>, prepared: &Prepared) {
+    /// Asks `handler` about the locations of its schemes, all at once; gives what came of it for each of `locations`.
+    fn pairs(&self, handler: &Arc<dyn Handler>, locations: &[Prepared]) -> Vec<Option<Pair>> {
         let info = handler.info();
-        if prepared.request.location.as_ref().is_some_and(|location| !info.schemes.contains(&location.scheme())) {
-            return;
+        let is_asked = |prepared: &Prepared| {
+            let location = prepared.request.location.as_ref();
+            let is_its = location.is_none_or(|location| info.schemes.contains(&location.scheme()));
+            // A transfer writes the disk itself; it unpacks nothing.
+            is_its && (prepared.unpackers.is_none() || info.kinds.contains(&HandlerKind::Source))
+        };
+        let requests: Vec<&Request> =
+            locations.iter().filter(|prepared| is_asked(prepared)).map(|prepared| &prepared.request).collect();
+        let mut answers = handler.probe(self.asked.call, &requests).into_iter();
+        let pair = |prepared: &Prepared| {
+            if !is_asked(prepared) {
+                return None;
+            }
+            let outcome = match answers.next()? {
+                Ok(probe) if probe.accepts => self.attempts(handler, prepared),
+                Ok(probe) => {
+                    let reason = probe.reason.unwrap_or_else(|| "it says no, without a reason".to_owned());
+                    Err(printable(&reason))
+                }
+                Err(error) => Err(format!("it could not be asked: {}", printable(error.message()))),
+            };
+            Some((prepared.location, info.clone(), outcome))
+        };
+        locations.iter().map(pair).collect()
+    }
+
+    /// The attempts to take a location with `handler`: one, or one for each unpacker that says yes.
+    fn attempts(&self, handler: &Arc<dyn Handler>, prepared: &Prepared) -> Result<Vec<Attempt>, String> {
+        let is_source = handler.info().kinds.contains(&HandlerKind::Source);
+        let attempt = |unpacking: Option<Unpacking>| Attempt {
+            handler: Arc::clone(handler),
+            chain: if is_source { Chain::Source } else { Chain::Transfer },
+            location: prepared.location,
+            request: prepared.request.clone(),
+            belonging: prepared.belonging.clone(),
+            expected: prepared.expected.clone(),
+            size: prepared.size,
+            unpacking,
+        };
+        let Some(unpackers) = &prepared.unpackers else { return Ok(vec![attempt(None)]) };
+        let mut request = prepared.request.clone();
+        // What it unpacks is given to it: where that is kept, and how it is reached, is not its concern.
+        (request.location, request.store, request.secrets) = (None, None, Vec::new());
+        let (mut attempts, mut reasons) = (Vec::new(), Vec::new());
+        for unpacker in unpackers {
+            let id = &unpacker.info().id;
+            match unpacker.probe_one(self.asked.call, &request) {
+                Ok(probe) if probe.accepts => {
+                    let unpacking = Unpacking { handler: Arc::clone(unpacker), request: request.clone() };
+                    attempts.push(attempt(Some(unpacking)));
+                }
+                Ok(probe) => reasons.push(format!("{id}: {}", probe.reason.unwrap_or_default())),
+                Err(error) => reasons.push(format!("{id} could not be asked: {}", error.message())),
+            }
         }
-        match handler.probe(self.call, &prepared.request) {
-            Ok(probe) if probe.accepts => {
-                let chain = if info.kinds.contains(&HandlerKind::Source) { Chain::Source } else { Chain::Transfer };
-                self.plan.attempts.push(Attempt {
-                    handler: Arc::clone(handler),
-                    chain,
-                    location: location_index,
-                    request: prepared.request.clone(),
-                    belonging: prepared.belonging.clone(),
-                    expected: prepared.expected.clone(),
-                    size: prepared.size,
-                });
-            }
-            Ok(probe) => {
-                let reason = probe.reason.unwrap_or_else(|| "it says no, without a reason".to_owned());
-                self.exclude(location_index, Some(info), redact::printable(&reason));
-            }
-            Err(error) => {
-                let reason = format!("it could not be asked: {}", redact::printable(error.message()));
-                self.exclude(location_index, Some(info), reason);
-            }
+        if attempts.is_empty() { Err(printable(&reasons.join("; "))) } else { Ok(attempts) }
+    }
+
+    fn add(&mut self, (location, info, outcome): Pair) {
+        match outcome {
+            Ok(attempts) => self.plan.attempts.extend(attempts),
+            Err(reason) => self.exclude(location, Some(&info), reason),
         }
     }
 

@@ -62,21 +62,34 @@ pub(crate) fn verify(moved: &Moved, stage: &Stage<'_>, expected: &Expected) -> R
             return Err(Error::new(ErrorKind::Corrupt, "digest-mismatch", message));
         }
     };
-    inspect(stage.descriptor(), moved.bytes, expected).map_err(|error| {
+    let (disk_format, container_format) = (expected.disk_format.as_str(), expected.container_format.as_str());
+    let agreed = match &moved.stored {
+        // The bytes that were unpacked are what the record says, and what came of them is a raw disk and nothing else.
+        Some(stored) => {
+            let window = Window { head: &stored.head, tail: &stored.tail, size: stored.size };
+            agree(&window, disk_format, container_format)
+                .and_then(|()| inspect(stage.descriptor(), moved.bytes, "raw", "bare"))
+        }
+        None => inspect(stage.descriptor(), moved.bytes, disk_format, container_format),
+    };
+    agreed.map_err(|error| {
         // With the right digest, every other copy is as wrong as this one.
         if verified == Verified::No || error.scope_is_explicit() { error } else { error.scoped(Scope::Image) }
     })?;
     Ok(verified)
 }
 
-/// Holds the first and last bytes against the record's format.
-fn inspect(file: BorrowedFd<'_>, size: u64, expected: &Expected) -> Result<()> {
+fn agree(window: &Window<'_>, disk_format: &str, container_format: &str) -> Result<()> {
+    landfall_inspect::agree(window, disk_format, container_format)
+        .map_err(|disagreement| Error::new(ErrorKind::Corrupt, disagreement.code(), disagreement.to_string()))
+}
+
+/// Holds the first and last bytes against a format.
+fn inspect(file: BorrowedFd<'_>, size: u64, disk_format: &str, container_format: &str) -> Result<()> {
     let head = read(file, 0, size.min(landfall_inspect::HEAD_BYTES as u64))?;
     let tail_len = size.min(landfall_inspect::TAIL_BYTES as u64);
     let tail = read(file, size.saturating_sub(tail_len), tail_len)?;
-    let window = Window { head: &head, tail: &tail, size };
-    landfall_inspect::agree(&window, &expected.disk_format, &expected.container_format)
-        .map_err(|disagreement| Error::new(ErrorKind::Corrupt, disagreement.code(), disagreement.to_string()))
+    agree(&Window { head: &head, tail: &tail, size }, disk_format, container_format)
 }
 
 fn read(file: BorrowedFd<'_>, offset: u64, len: u64) -> Result<Vec<u8>> {

@@ -18,6 +18,14 @@ pub(crate) struct MemoryCall {
     output: Mutex<Option<Box<Table<imgh_output>>>>,
 }
 
+/// Log lines of no operation.
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The log lines of no operation, so far, that have `text` in them.
+pub(crate) fn lines_with(text: &str) -> Vec<String> {
+    LINES.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
+}
+
 struct Table<T>(T);
 
 // SAFETY: never changed once it is made; what it points to can be used from any thread.
@@ -30,7 +38,7 @@ impl MemoryCall {
         Self::default()
     }
 
-    /// What was done with outputs and progress, since this was last asked.
+    /// What was done with outputs and progress, and logged, since this was last asked.
     pub(crate) fn log(&self) -> Vec<String> {
         std::mem::take(&mut *self.log.lock().unwrap())
     }
@@ -67,8 +75,8 @@ static HOST: Table<imgh_host> = Table(imgh_host {
     abi_minor: IMGH_ABI_MINOR,
     name: imgh_str { ptr: std::ptr::null(), len: 0 },
     version: imgh_str { ptr: std::ptr::null(), len: 0 },
-    log: None,
-    log_level: None,
+    log: Some(log),
+    log_level: Some(log_level),
     progress: Some(progress),
     is_cancelled: Some(is_cancelled),
     cancel_fd: None,
@@ -77,6 +85,24 @@ static HOST: Table<imgh_host> = Table(imgh_host {
     result: Some(result),
     get_extension: None,
 });
+
+unsafe extern "C" fn log(raw: *mut imgh_call, level: u32, target: imgh_str, text: imgh_str) {
+    // SAFETY: the glue passes what the ABI asks for.
+    let line = unsafe {
+        let (target, text) = (borrow_text(target, 99, "target").unwrap(), borrow_text(text, 2000, "text").unwrap());
+        format!("log {level} {target}: {text}")
+    };
+    if raw.is_null() {
+        LINES.lock().unwrap().push(line);
+    } else {
+        // SAFETY: a call of this file.
+        unsafe { call(raw) }.note(line);
+    }
+}
+
+unsafe extern "C" fn log_level() -> u32 {
+    IMGH_LOG_DEBUG
+}
 
 unsafe extern "C" fn progress(raw: *mut imgh_call, done: u64, total: i64) {
     // SAFETY: a call of this file.
@@ -325,6 +351,9 @@ pub(crate) struct Opened {
     _input: Option<Box<imgh_input>>,
 }
 
+// SAFETY: the ABI lets any thread read a source.
+unsafe impl Sync for Opened {}
+
 /// Gives two bytes of room at a time.
 #[derive(Default)]
 struct Bytes {
@@ -366,7 +395,11 @@ impl Opened {
     }
 
     pub(crate) fn read(&self, range: Range<u64>) -> Result<String> {
-        let (call, mut bytes, mut error) = (MemoryCall::new(), Bytes::default(), blank_error());
+        self.read_on(&MemoryCall::new(), range)
+    }
+
+    pub(crate) fn read_on(&self, call: &MemoryCall, range: Range<u64>) -> Result<String> {
+        let (mut bytes, mut error) = (Bytes::default(), blank_error());
         let sink = imgh_sink {
             struct_size: size_of::<imgh_sink>(),
             ctx: (&raw mut bytes).cast(),

@@ -46,6 +46,15 @@ pub(crate) struct Image {
     pub(crate) origin: Origin,
 }
 
+impl Image {
+    /// What tells the image from others, as well as its record does: its digest, else its id.
+    pub(crate) fn key(&self) -> String {
+        let record = &self.record;
+        let key = record.os_hash_value.as_ref().or(record.id.as_ref()).or(record.checksum.as_ref());
+        key.cloned().unwrap_or_default()
+    }
+}
+
 /// Finds the record that `argument` names.
 pub(crate) fn find(argument: &ImageArgument, config: &Config, cancel: &Cancel) -> Result<Image> {
     let mut image = match argument {

@@ -1,6 +1,7 @@
 //! `landfall handlers`: what is loaded, what is not and why.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use landfall_handler_api::{Error, ErrorKind, HandlerKind, Location, Request, Result, Scope};
 use serde_json::json;
@@ -28,7 +29,7 @@ pub(super) fn list(config: Option<&Path>, json: bool, binary: PathBuf) -> Result
             .map(|handler| {
                 json!({
                     "info": handler.info(), "plugin": handler.plugin().name, "version": handler.plugin().version,
-                    "path": handler.plugin().path, "status": status(handler.as_ref()),
+                    "path": handler.plugin().path, "isolation": isolation(handler.as_ref()), "status": status(handler.as_ref(), config.limits.stall),
                 })
             })
             .collect();
@@ -43,8 +44,9 @@ pub(super) fn list(config: Option<&Path>, json: bool, binary: PathBuf) -> Result
         let schemes = if info.schemes.is_empty() { String::new() } else { format!(" for {}", info.schemes.join(", ")) };
         let description = printable(&info.description);
         show::line(format_args!("  {place}. {}: {}{schemes}", info.id, kinds.join(", ")))?;
-        show::line(format_args!("     {description} ({} {})", handler.plugin().name, handler.plugin().version))?;
-        if let Some(trouble) = status(handler.as_ref()) {
+        let (plugin, isolation) = (handler.plugin(), isolation(handler.as_ref()));
+        show::line(format_args!("     {description} ({} {}, {isolation})", plugin.name, plugin.version))?;
+        if let Some(trouble) = status(handler.as_ref(), config.limits.stall) {
             show::line(format_args!("     not ready: {}", printable(&trouble)))?;
         }
     }
@@ -80,10 +82,15 @@ fn show_plugins(plugins: &Plugins) -> Result<()> {
     Ok(())
 }
 
+/// Where the handler runs, as the configuration has it.
+fn isolation(handler: &dyn Handler) -> &'static str {
+    if handler.is_isolated() { "worker" } else { "inline" }
+}
+
 /// Why the handler could not serve now, if it says so.
-fn status(handler: &dyn Handler) -> Option<String> {
+fn status(handler: &dyn Handler, stall: Duration) -> Option<String> {
     let cancel = Cancel::new().ok()?;
-    match handler.status(&CallContext::quiet(cancel)) {
+    match handler.status(&CallContext::quiet(cancel, stall)) {
         Ok(status) if status.ready => None,
         Ok(status) => Some(status.detail.unwrap_or_else(|| "it does not say why".to_owned())),
         Err(error) if error.kind() == ErrorKind::Unsupported => None,

@@ -31,8 +31,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> Ex
     };
     let config = arguments.config.as_deref();
     let json = arguments.json;
-    // These two answer by themselves, and keep the plugin's own output apart as well.
-    if !matches!(arguments.command, Command::ScanPlugin | Command::CheckPlugin)
+    // These answer by themselves, and keep the plugin's own output apart as well.
+    if !matches!(arguments.command, Command::ScanPlugin | Command::CheckPlugin | Command::Worker)
         && let Err(error) = answer::keep()
     {
         show::error(&error, json);
@@ -62,6 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> Ex
         },
         Command::ScanPlugin => return crate::plugin::scan_main(),
         Command::CheckPlugin => return crate::plugin::check_main(),
+        Command::Worker => return crate::worker::worker_main(),
         #[cfg(feature = "fault-points")]
         Command::FaultPoints => crate::faults::Point::ALL.iter().try_for_each(|point| show::line(point.name())),
     };

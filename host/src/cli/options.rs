@@ -66,6 +66,9 @@ pub(super) enum Command {
     /// Try out the plugin that standard input tells of; run by landfall itself
     #[command(hide = true)]
     CheckPlugin,
+    /// Run one handler in a process of its own; run by landfall itself
+    #[command(hide = true)]
+    Worker,
     /// List the fault points of this build
     #[cfg(feature = "fault-points")]
     #[command(hide = true)]

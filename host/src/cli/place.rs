@@ -7,7 +7,7 @@ use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
 use super::options::{AccessOption, FormatOption, PlaceOptions};
 use super::report::{PlanReport, Report};
-use super::setup::{load_config, load_handlers, open_ledger};
+use super::setup::{load_config, load_handlers, node_limits, open_ledger};
 use super::{bar, exit, print_json, show};
 use crate::cancel::Cancel;
 use crate::catalog::{self, Image, ImageArgument};
@@ -37,7 +37,8 @@ pub(super) fn place(options: &PlaceOptions, config: Option<&Path>, json: bool, b
         }
         let handlers = load_handlers(&prepared.config, &ledger, binary);
         let watch = bar::watch(options.progress);
-        let node = Node { config: &prepared.config, handlers: &handlers, ledger: &ledger };
+        let limits = Some(node_limits(&prepared.config)?);
+        let node = Node { config: &prepared.config, handlers: &handlers, ledger: &ledger, limits };
         let order = order(options, &prepared);
         let placed = node.place(&order, &mut decision, &prepared.cancel, watch.as_ref());
         // A ledger that was busy for so long would only be waited for once more.
@@ -57,7 +58,7 @@ pub(super) fn plan(options: &PlaceOptions, config: Option<&Path>, json: bool, bi
     let planned = prepare(options, config, &mut decision).and_then(|prepared| {
         let ledger = open_ledger(&prepared.config)?;
         let handlers = load_handlers(&prepared.config, &ledger, binary);
-        let node = Node { config: &prepared.config, handlers: &handlers, ledger: &ledger };
+        let node = Node { config: &prepared.config, handlers: &handlers, ledger: &ledger, limits: None };
         node.plan(&order(options, &prepared), &mut decision, &prepared.cancel).map(|_| ())
     });
     let shown = if json {

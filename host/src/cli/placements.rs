@@ -59,7 +59,7 @@ fn tell_handler(
         event.image.clone_from(&placement.facts.image);
         // The deed is done; nobody waits long for a handler to hear of it.
         let deadline = Instant::now().checked_add(config.limits.grace);
-        let call = CallContext::quiet(Cancel::new()?.with_deadline(deadline));
+        let call = CallContext::quiet(Cancel::new()?.with_deadline(deadline), config.limits.stall);
         tell(handler.as_ref(), &call, &event)
     };
     if let Err(error) = told() {

@@ -1,6 +1,5 @@
 //! What commands need before they can do anything; and the commands about the configuration.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,8 +10,10 @@ use landfall_select::StoreType;
 use super::{print_json, show};
 use crate::complaint::{self, complain};
 use crate::config::{self, Catalog, Config};
+use crate::engine::{LimitSettings, NodeLimits};
 use crate::ledger::Ledger;
 use crate::plugin::{Handler, LoadOptions, PluginOutcome, Plugins, ScanCache};
+use crate::worker::WorkerSettings;
 
 /// Where packages put plugins.
 const SYSTEM_PLUGINS: &str = "/usr/lib/landfall/handlers";
@@ -28,6 +29,16 @@ pub(super) fn load_config(path: Option<&Path>) -> Result<Config> {
 /// Opens the ledger.
 pub(super) fn open_ledger(config: &Config) -> Result<Ledger> {
     Ledger::open(&config.state_dir)
+}
+
+/// What all processes of the node may use at once.
+pub(super) fn node_limits(config: &Config) -> Result<Arc<NodeLimits>> {
+    let settings = LimitSettings {
+        connections: config.limits.connections,
+        connections_per_origin: config.limits.connections_per_origin,
+        bandwidth: config.limits.bandwidth,
+    };
+    NodeLimits::open(&config.state_dir, settings).map(Arc::new)
 }
 
 /// Loads the plugins, tells about those that cannot be used, and gives the handlers in the operator's order.
@@ -82,14 +93,18 @@ pub(super) fn load_plugins(config: &Config, ledger: &Ledger, binary: PathBuf) ->
     let mut directories = config.plugin_dirs.clone();
     directories.extend(binary.parent().map(Path::to_owned));
     directories.push(PathBuf::from(SYSTEM_PLUGINS));
-    let configs: BTreeMap<_, _> =
-        config.handler_sections.iter().map(|(id, section)| (id.clone(), section.config.clone())).collect();
     let options = LoadOptions {
         directories,
         allowed: config.plugin_sha256.as_ref().map(|digests| digests.iter().cloned().collect()),
+        workers: WorkerSettings {
+            agent: binary.clone(),
+            memory: config.limits.worker_memory,
+            cpu: config.limits.worker_cpu,
+            grace: config.limits.grace,
+        },
         agent: binary,
-        configs,
-        grace: config.limits.grace,
+        sections: config.handler_sections.clone(),
+        isolation: config.isolation,
     };
     Plugins::load(&options, ledger)
 }

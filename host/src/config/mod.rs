@@ -55,19 +55,21 @@ pub struct Config {
     pub plugin_dirs: Vec<PathBuf>,
     /// SHA-256 digests, lower-case hex, of the only plugin files that may be loaded. `None`: any trusted file.
     pub plugin_sha256: Option<Vec<String>>,
+    /// Where handlers run that have no section, or whose section does not say.
+    pub isolation: Isolation,
     /// What comes first when attempts are planned.
     pub route: RouteMode,
     /// How locations are ordered.
     pub selection: Strategy,
     /// Where the ledger is kept. Absolute.
     pub state_dir: PathBuf,
-    /// How long an unfinished download stays beside its target.
+    /// How long an unfinished download stays beside its target. Zero: none does.
     pub stage_keep: Duration,
     /// Whether MD5 counts where there is no better digest.
     pub legacy_md5: bool,
     /// Whether images without any digest are placed.
     pub allow_unhashed: bool,
-    /// Bounds on one request.
+    /// Bounds on requests, workers and the node.
     pub limits: Limits,
     /// The image stores that this node can reach. Ids are unique.
     pub stores: Vec<Store>,
@@ -87,7 +89,7 @@ pub enum RouteMode {
     LocationFirst,
 }
 
-/// Bounds on what one request may take; none is 0.
+/// Bounds on what a request, a worker and the node may take; none but `bench` is 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one disk.
@@ -100,6 +102,22 @@ pub struct Limits {
     pub locations: u32,
     /// How long a handler may take to stop.
     pub grace: Duration,
+    /// How long a source or handler may give no sign of life. At least 100 ms.
+    pub stall: Duration,
+    /// Connections to all origins together, over all processes of the node.
+    pub connections: u32,
+    /// Connections to one origin, over all processes of the node.
+    pub connections_per_origin: u32,
+    /// Bytes per second that all processes of the node fetch together. `None`: no bound.
+    pub bandwidth: Option<u64>,
+    /// Bytes of one worker's address space. At least 64 MiB.
+    pub worker_memory: u64,
+    /// CPU time of one worker. At least 1 s.
+    pub worker_cpu: Duration,
+    /// Bytes of the smallest download that is kept beside its target when it is interrupted.
+    pub resume_bytes: u64,
+    /// How long a handler is not used for an image on which it crashed. Zero: it is used again at once.
+    pub bench: Duration,
 }
 
 /// An image store, as this node reaches it.
@@ -155,7 +173,7 @@ pub(crate) enum CatalogType {
 /// Settings of one handler.
 #[derive(Clone, PartialEq)]
 pub struct HandlerSection {
-    /// Where the handler runs.
+    /// Where the handler runs; as [`Config::isolation`] says where the section does not.
     pub isolation: Isolation,
     /// The handler's own settings, an object. May hold secrets.
     pub config: Value,
@@ -165,10 +183,10 @@ pub struct HandlerSection {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Isolation {
-    /// As its abilities suggest.
+    /// What speaks to the network or parses untrusted bytes in a worker, everything else in the agent.
     #[default]
     Auto,
-    /// In a process of its own for each job. Not available in this version.
+    /// In a process of its own for each job.
     Worker,
     /// In the agent.
     Inline,

@@ -32,6 +32,8 @@ pub(super) struct RawConfig {
     /// SHA-256 digests of the only plugin files that may be loaded. Default: any file with a trusted owner and mode.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) plugin_sha256: Option<Vec<String>>,
+    /// Where handlers run whose own section does not say.
+    pub(super) isolation: Isolation,
     /// Whether the order of handlers or the order of locations comes first when attempts are planned.
     pub(super) route: RouteMode,
     /// The criteria that order an image's locations, the most significant first.
@@ -41,7 +43,7 @@ pub(super) struct RawConfig {
     /// `$HOME/.local/state/landfall`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) state_dir: Option<String>,
-    /// How long an unfinished download stays beside its target, to be resumed.
+    /// How long an unfinished download stays beside its target, to be resumed; `0s` keeps none.
     #[schemars(schema_with = "duration_schema")]
     pub(super) stage_keep: String,
     /// Accept the MD5 `checksum` of an image that has no `os_hash_value`.
@@ -50,7 +52,7 @@ pub(super) struct RawConfig {
     pub(super) allow_unhashed: bool,
     /// Any facts about this node, such as its rack or zone.
     pub(super) labels: BTreeMap<String, String>,
-    /// Bounds on what one request may take.
+    /// Bounds on what requests, workers and the node may take.
     pub(super) limits: RawLimits,
     /// The image stores that this node can reach, one table each.
     #[serde(rename = "store")]
@@ -64,7 +66,7 @@ pub(super) struct RawConfig {
     pub(super) handler_sections: BTreeMap<String, toml::Table>,
 }
 
-/// Bounds on what one request may take. They hold for hostile images as well.
+/// Bounds on what requests, workers and the node may take. They hold for hostile images as well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawLimits {
@@ -83,6 +85,31 @@ pub(super) struct RawLimits {
     /// How long a handler that was told to stop may take before it is given up.
     #[schemars(schema_with = "duration_schema")]
     pub(super) grace: String,
+    /// How long a source or handler may give no sign of life before it is given up. At least 100ms.
+    #[schemars(schema_with = "duration_schema")]
+    pub(super) stall: String,
+    /// Connections to all origins together, of all processes of this node.
+    #[schemars(range(min = 1, max = 4294967295u64))]
+    pub(super) connections: u32,
+    /// Connections to one origin, of all processes of this node.
+    #[schemars(range(min = 1, max = 4294967295u64))]
+    pub(super) connections_per_origin: u32,
+    /// Bytes per second, for all processes of this node together. Default: no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "size_schema")]
+    pub(super) bandwidth: Option<RawSize>,
+    /// Address space of one worker. At least 64MiB.
+    #[schemars(schema_with = "size_schema")]
+    pub(super) worker_memory: RawSize,
+    /// CPU time of one worker. At least 1s.
+    #[schemars(schema_with = "duration_schema")]
+    pub(super) worker_cpu: String,
+    /// The smallest download that is kept beside its target when it is interrupted, and resumed.
+    #[schemars(schema_with = "size_schema")]
+    pub(super) resume_bytes: RawSize,
+    /// How long a handler is not used again for an image on which it crashed; `0s` uses it again at once.
+    #[schemars(schema_with = "duration_schema")]
+    pub(super) bench: String,
 }
 
 /// An image store, as this node reaches it.
@@ -139,6 +166,7 @@ impl Default for RawConfig {
             handlers: Vec::new(),
             plugin_dirs: Vec::new(),
             plugin_sha256: None,
+            isolation: Isolation::Auto,
             route: RouteMode::HandlerFirst,
             selection: written_strategy(&Strategy::default()),
             state_dir: None,
@@ -163,6 +191,14 @@ impl Default for RawLimits {
             record_bytes: RawSize::Text("1MiB".to_owned()),
             locations: 1000,
             grace: "5s".to_owned(),
+            stall: "60s".to_owned(),
+            connections: 64,
+            connections_per_origin: 8,
+            bandwidth: None,
+            worker_memory: RawSize::Text("1GiB".to_owned()),
+            worker_cpu: "4h".to_owned(),
+            resume_bytes: RawSize::Text("64MiB".to_owned()),
+            bench: "10m".to_owned(),
         }
     }
 }
@@ -246,8 +282,8 @@ fn selection_schema(generator: &mut SchemaGenerator) -> Schema {
 
 fn handlers_schema(generator: &mut SchemaGenerator) -> Schema {
     let mut isolation = generator.subschema_for::<Isolation>();
-    isolation.insert("description".to_owned(), "Whether the handler runs in the agent or in a worker.".into());
-    isolation.insert("default".to_owned(), "auto".into());
+    isolation
+        .insert("description".to_owned(), "Where the handler runs. Default: as the file's `isolation` says.".into());
     json_schema!({
         "type": "object",
         "additionalProperties": {

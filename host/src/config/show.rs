@@ -26,6 +26,7 @@ fn written(config: &Config) -> RawConfig {
         handlers,
         plugin_dirs,
         plugin_sha256,
+        isolation,
         route,
         selection,
         state_dir,
@@ -42,6 +43,7 @@ fn written(config: &Config) -> RawConfig {
         handlers: handlers.clone(),
         plugin_dirs: plugin_dirs.iter().map(|path| path.display().to_string()).collect(),
         plugin_sha256: plugin_sha256.clone(),
+        isolation: *isolation,
         route: *route,
         selection: written_strategy(selection),
         state_dir: Some(state_dir.display().to_string()),
@@ -60,12 +62,21 @@ fn written(config: &Config) -> RawConfig {
 }
 
 fn written_limits(limits: &Limits) -> RawLimits {
+    let size = |bytes: u64| RawSize::Text(Size(bytes).to_string());
     RawLimits {
-        disk_bytes: RawSize::Text(Size(limits.disk_bytes).to_string()),
+        disk_bytes: size(limits.disk_bytes),
         disks: limits.disks,
-        record_bytes: RawSize::Text(Size(limits.record_bytes).to_string()),
+        record_bytes: size(limits.record_bytes),
         locations: limits.locations,
         grace: written_duration(limits.grace),
+        stall: written_duration(limits.stall),
+        connections: limits.connections,
+        connections_per_origin: limits.connections_per_origin,
+        bandwidth: limits.bandwidth.map(size),
+        worker_memory: size(limits.worker_memory),
+        worker_cpu: written_duration(limits.worker_cpu),
+        resume_bytes: size(limits.resume_bytes),
+        bench: written_duration(limits.bench),
     }
 }
 

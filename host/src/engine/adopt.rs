@@ -35,9 +35,9 @@ pub(super) fn adopt(source: File, stage: &mut Stage<'_>, want: &Want<'_>, call: 
         };
     let may_remember = trusted && lease::has_no_writer(&source) && FileVersion::of(&source)?.same_content(&version);
     let known =
-        want.algorithm.filter(|_| may_remember).and_then(|algorithm| want.remembered.digest(&version, algorithm));
+        want.algorithm().filter(|_| may_remember).and_then(|algorithm| want.remembered.digest(&version, algorithm));
     let from_memory = known.is_some();
-    let to_compute = if from_memory { None } else { want.algorithm };
+    let to_compute = if from_memory { None } else { want.algorithm() };
 
     let (method, computed) = if want.share && suits(&version, want.dress) && is_same_device(&version, stage)? {
         stage.share(source.try_clone().map_err(|error| Error::os(&error, "duplicate a descriptor"))?);
@@ -77,9 +77,11 @@ pub(super) fn adopt(source: File, stage: &mut Stage<'_>, want: &Want<'_>, call: 
         digest: known.or(computed),
         from_memory,
         source: Some((source, version)),
-        source_must_stay: from_memory || method == Method::Hardlink || want.algorithm.is_none(),
+        source_must_stay: from_memory || method == Method::Hardlink || want.algorithm().is_none(),
         links: want.links,
         may_remember: may_remember && !from_memory,
+        locations: Vec::new(),
+        stored: None,
     };
     moved.refuse_changed_source()?;
     Ok(moved)

@@ -4,26 +4,46 @@
 //! would otherwise be asked for every byte, a sparse copy. Sources without a descriptor are streamed.
 
 mod adopt;
+mod board;
 mod extents;
+mod fetch;
+mod frontier;
+mod journal;
+mod lane;
 mod lease;
+mod limits;
 mod output;
+mod pace;
+mod pieces;
 mod pump;
-mod stream;
+mod queue;
+mod resume;
+mod supply;
+#[cfg(test)]
+mod tests;
+mod unpack;
 mod writeback;
+pub(crate) mod written;
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
-use landfall_handler_api::{Error, ErrorKind, Request, Result};
+use landfall_handler_api::{Error, ErrorKind, Request, Result, Scope};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Algorithm, Digest};
 use crate::identity::FileVersion;
-use crate::plugin::{CallContext, Handler, OpenedSource};
+use crate::plugin::{CallContext, Handler};
 use crate::publish::Dress;
 use crate::stage::Stage;
 
+use fetch::{Fetch, Ran};
+
+pub(crate) use limits::{LimitSettings, NodeLimits};
 pub(crate) use output::StageOutputs;
+pub(crate) use supply::{Origin, Supply};
+pub(crate) use unpack::{StoredWindow, Unpacker, through_unpacker};
 
 /// How the bytes came to the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +61,8 @@ pub(crate) enum Method {
     Stream,
     /// Written by a transfer handler.
     Transfer,
+    /// Unpacked from a container or disk format.
+    Unpack,
 }
 
 impl Method {
@@ -53,6 +75,7 @@ impl Method {
             Self::Copy => "copy",
             Self::Stream => "stream",
             Self::Transfer => "transfer",
+            Self::Unpack => "unpack",
         }
     }
 }
@@ -76,8 +99,8 @@ pub(crate) enum Memory {
 
 /// What is wanted of a move.
 pub(crate) struct Want<'a> {
-    /// The digest to compute; `None` computes none.
-    pub(crate) algorithm: Option<Algorithm>,
+    /// The digest that the stored bytes must have; `None` computes none.
+    pub(crate) digest: Option<&'a Digest>,
     /// The number of bytes that the record gives.
     pub(crate) size: Option<u64>,
     /// The most bytes to take, whatever the record gives.
@@ -92,6 +115,19 @@ pub(crate) struct Want<'a> {
     pub(crate) remembered: &'a dyn Remembered,
     /// For which sources a remembered digest counts.
     pub(crate) memory: Memory,
+    /// The node's limits on connections and bandwidth.
+    pub(crate) limits: Option<Arc<NodeLimits>>,
+    /// Downloads of at least so many bytes are kept when they are interrupted.
+    pub(crate) resume_bytes: u64,
+    /// For how long; those that are older are removed.
+    pub(crate) stage_keep: Duration,
+}
+
+impl Want<'_> {
+    /// The digest to compute; `None` computes none.
+    fn algorithm(&self) -> Option<Algorithm> {
+        self.digest.map(|digest| digest.algorithm)
+    }
 }
 
 /// What a move did.
@@ -113,6 +149,10 @@ pub(crate) struct Moved {
     pub(crate) links: bool,
     /// Whether the digest may be remembered for that version.
     pub(crate) may_remember: bool,
+    /// The locations that gave bytes, where several may have.
+    pub(crate) locations: Vec<String>,
+    /// What the stored bytes looked like, where the stage holds what was unpacked from them.
+    pub(crate) stored: Option<StoredWindow>,
 }
 
 impl Moved {
@@ -137,27 +177,67 @@ impl Moved {
             source_must_stay: false,
             links: false,
             may_remember: false,
+            locations: Vec::new(),
+            stored: None,
         }
     }
 }
 
-/// Opens the request's location with `handler` and moves its bytes into `stage`.
+/// Opens `origin` and moves its bytes into `stage`; goes on from others of `supply` where it fails in the middle. `bytes`
+/// becomes how many arrived, also when this fails.
 pub(crate) fn from_source(
-    handler: &dyn Handler,
-    request: &Request,
+    mut origin: Origin,
+    supply: &mut dyn Supply,
     stage: &mut Stage<'_>,
     want: &Want<'_>,
-    call: &CallContext,
+    bytes: &mut u64,
 ) -> Result<Moved> {
-    let source = handler.open(call, request)?;
-    check_size(source.info().size, want)?;
-    match source.descriptor() {
-        Some(descriptor) => {
-            let file = descriptor.try_clone_to_owned().map_err(|error| Error::os(&error, "duplicate a descriptor"))?;
-            adopt::adopt(File::from(file), stage, want, call)
+    let mut fetch: Option<Fetch> = None;
+    loop {
+        let before = fetch.as_ref().map_or(0, Fetch::total);
+        let ran = from_one(&origin, &mut fetch, supply, stage, want);
+        *bytes = fetch.as_ref().map_or(0, Fetch::total).saturating_sub(before);
+        let (error, later) = match ran {
+            Ok(Ran::Complete(moved)) => {
+                *bytes = moved.bytes;
+                return Ok(*moved);
+            }
+            Ok(Ran::Failed { error, later }) => (error, later),
+            Err(error) => (error, false),
+        };
+        // Bytes without a digest are not mixed, and before the first byte the next attempt is as good as another origin.
+        let worth = fetch.as_ref().is_some_and(|fetch| fetch.total() > 0) && want.digest.is_some();
+        if !worth || !matches!(error.scope(), Scope::Location | Scope::Handler) {
+            return Err(error);
         }
-        None => stream::stream(source.as_ref() as &dyn OpenedSource, stage, want, call),
+        origin = supply.next(error, *bytes, later)?;
     }
+}
+
+fn from_one(
+    origin: &Origin,
+    fetch: &mut Option<Fetch>,
+    supply: &mut dyn Supply,
+    stage: &mut Stage<'_>,
+    want: &Want<'_>,
+) -> Result<Ran> {
+    let call = origin.call.begin()?;
+    let source = origin.handler.open(&call, &origin.request)?;
+    check_size(source.info().size, want)?;
+    if let Some(descriptor) = source.descriptor() {
+        let file = descriptor.try_clone_to_owned().map_err(|error| Error::os(&error, "duplicate a descriptor"))?;
+        if fetch.take().is_some() {
+            // What other origins gave is not needed any more.
+            stage.forget_progress();
+            stage.set_size(0)?;
+        }
+        return adopt::adopt(File::from(file), stage, want, &call).map(|moved| Ran::Complete(Box::new(moved)));
+    }
+    let fetch = match fetch {
+        Some(fetch) => fetch,
+        None => fetch.insert(Fetch::begin(stage, source.as_ref(), want, &call)?),
+    };
+    fetch.run(origin, source.as_ref(), stage, want, supply)
 }
 
 /// Lets `handler` write the stage itself, then reads it back for its digest.
@@ -175,7 +255,7 @@ pub(crate) fn from_transfer(
     written?;
     let bytes = bytes?;
     check_size(Some(bytes), want)?;
-    let digest = pump::pump(stage.descriptor(), bytes, None, want.algorithm.map(Algorithm::hasher), call)?;
+    let digest = pump::pump(stage.descriptor(), bytes, None, want.algorithm().map(Algorithm::hasher), call)?;
     Ok(Moved::new(Method::Transfer, bytes, digest))
 }
 

@@ -6,16 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use landfall_handler_api::{Error, ErrorKind, OutputMeta, Result, Scope};
 
-use super::size_mismatch;
+use super::{size_mismatch, written};
 use crate::cancel::Cancel;
 use crate::disk;
 use crate::plugin::{Output, Outputs};
 use crate::stage::{Stage, stage_error};
-
-/// Bytes of one step of a copy from an adopted descriptor.
-const STEP: usize = 256 * 1024;
-/// Bytes that are adopted before cancellation is looked at again; a multiple of every block size, so that clones work.
-const ADOPT_STEP: u64 = 1 << 30;
 
 /// The outputs of one transfer: for now one disk. Closed by the host when the transfer is over; whatever a handler still
 /// does then is refused.
@@ -48,9 +43,16 @@ impl StageOutputs {
     /// Takes the stage away from the handler; gives the size of what it wrote.
     pub(super) fn close(&self) -> Result<u64> {
         let mut state = lock(&self.shared);
-        state.file = None;
+        let file = state.file.take();
         if let Some(error) = state.failed.take() {
             return Err(error);
+        }
+        // A handler in a process of its own writes through a descriptor, and may have found a way around its output.
+        let found = file.map_or(Ok(state.size), |file| file.metadata().map(|metadata| metadata.len()));
+        let found = found.map_err(|error| stage_error(&error, "stat the stage"))?;
+        if found != state.size {
+            let message = format!("the output has {} bytes, and {found} were written", state.size);
+            return Err(Error::new(ErrorKind::Crashed, "output-overrun", message));
         }
         if !state.finished {
             let message = "the handler ended without finishing its output";
@@ -96,10 +98,7 @@ impl StageOutput {
         if state.finished {
             return Err(misuse("output-finished", "the output is finished"));
         }
-        if offset.checked_add(len).is_none_or(|end| end > state.size) {
-            let message = format!("{len} bytes at {offset} are beyond the output's {} bytes", state.size);
-            return Err(Error::new(ErrorKind::Limit, "output-bounds", message).scoped(Scope::Handler));
-        }
+        written::check_bounds(offset, len, state.size)?;
         let Some(file) = &state.file else { return Err(misuse("output-closed", "the transfer is over")) };
         let done = state.cancel.check().and_then(|()| action(file));
         if let Err(error) = &done {
@@ -111,26 +110,25 @@ impl StageOutput {
 
 impl Output for StageOutput {
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        self.within(offset, bytes.len() as u64, |file| {
-            disk::write_all_at(file.as_fd(), bytes, offset).map_err(|error| stage_error(&error, "write the stage"))
-        })
+        self.within(offset, bytes.len() as u64, |file| written::write(file, bytes, offset))
     }
 
     fn zero(&self, offset: u64, len: u64) -> Result<()> {
-        self.within(offset, len, |file| zero(file, offset, len))
+        self.within(offset, len, |file| written::zero(file, offset, len))
     }
 
     fn adopt(&self, descriptor: OwnedFd, source_offset: u64, offset: u64, len: u64) -> Result<()> {
-        let source = File::from(descriptor);
-        let mut done = 0_u64;
         // In steps, since the host waits for the one that runs when it takes the stage away.
-        while done < len {
-            let step = len.saturating_sub(done).min(ADOPT_STEP);
-            let (from, to) = (source_offset.saturating_add(done), offset.saturating_add(done));
-            self.within(to, step, |file| adopt_range(&source, file, from, to, step))?;
-            done = done.saturating_add(step);
-        }
-        Ok(())
+        written::adopt(&File::from(descriptor), source_offset, offset, len, |from, to, step| {
+            self.within(to, step, |file| written::adopt_range(from, file, to, step))
+        })
+    }
+
+    fn descriptor(&self) -> Result<OwnedFd> {
+        let state = lock(&self.shared);
+        let Some(file) = &state.file else { return Err(misuse("output-closed", "the transfer is over")) };
+        let file = file.try_clone().map_err(|error| stage_error(&error, "duplicate the stage's descriptor"))?;
+        Ok(file.into())
     }
 
     fn set_size(&self, size: u64) -> Result<()> {
@@ -164,65 +162,4 @@ impl Output for StageOutput {
         state.finished = true;
         Ok(())
     }
-}
-
-/// Makes a range read as zeros, as a hole where the file system has them.
-fn zero(file: &File, offset: u64, len: u64) -> Result<()> {
-    if len == 0 {
-        return Ok(());
-    }
-    match disk::punch(file.as_fd(), offset, len) {
-        Err(error) if disk::is_missing(&error) => {
-            let zeros = vec![0; STEP];
-            let mut done = 0_u64;
-            while done < len {
-                let step = usize::try_from(len.saturating_sub(done)).unwrap_or(STEP).min(STEP);
-                let part = zeros.get(..step).unwrap_or_default();
-                disk::write_all_at(file.as_fd(), part, offset.saturating_add(done))
-                    .map_err(|error| stage_error(&error, "write zeros to the stage"))?;
-                done = done.saturating_add(step as u64);
-            }
-            Ok(())
-        }
-        done => done.map_err(|error| stage_error(&error, "make a hole in the stage")),
-    }
-}
-
-/// Takes a range of an adopted descriptor: inside the kernel where possible (which clones on file systems that share
-/// blocks), else by reading and writing.
-fn adopt_range(source: &File, target: &File, mut source_offset: u64, mut offset: u64, mut len: u64) -> Result<()> {
-    let metadata = source.metadata().map_err(|error| Error::os(&error, "stat the adopted descriptor"))?;
-    if !metadata.is_file() {
-        return Err(Error::new(ErrorKind::Denied, "not-a-regular-file", "the adopted descriptor is no regular file"));
-    }
-    let mut in_kernel = true;
-    let mut buffer = Vec::new();
-    while len > 0 {
-        let step = usize::try_from(len).unwrap_or(usize::MAX);
-        let moved = if in_kernel {
-            match disk::copy_range(source.as_fd(), source_offset, target.as_fd(), offset, step) {
-                Err(error) if disk::is_missing(&error) => {
-                    in_kernel = false;
-                    continue;
-                }
-                moved => moved.map_err(|error| stage_error(&error, "copy into the stage"))?,
-            }
-        } else {
-            buffer.resize(step.min(STEP), 0);
-            let filled = rustix::io::pread(source, &mut buffer, source_offset)
-                .map_err(|errno| Error::os(&errno.into(), "read the adopted descriptor"))?;
-            disk::write_all_at(target.as_fd(), buffer.get(..filled).unwrap_or_default(), offset)
-                .map_err(|error| stage_error(&error, "write the stage"))?;
-            filled
-        };
-        if moved == 0 {
-            let message = "the adopted descriptor ends before the range that was adopted";
-            return Err(Error::new(ErrorKind::Corrupt, "short-body", message));
-        }
-        let moved = moved as u64;
-        source_offset = source_offset.saturating_add(moved);
-        offset = offset.saturating_add(moved);
-        len = len.saturating_sub(moved);
-    }
-    Ok(())
 }

@@ -246,7 +246,7 @@ mod tests {
             source.write_all_at(&bytes, 0).unwrap();
             let mut target = tempfile::tempfile().unwrap();
             target.set_len(size as u64).unwrap();
-            let call = CallContext::quiet(Cancel::new().unwrap());
+            let call = CallContext::quiet(Cancel::new().unwrap(), std::time::Duration::from_secs(60));
             let hasher = Algorithm::Sha256.hasher();
             let digest = pump(source.as_fd(), size as u64, Some(target.as_fd()), Some(hasher), &call).unwrap();
             let mut copied = Vec::new();
@@ -274,7 +274,7 @@ mod tests {
     fn a_source_that_shrinks_is_named() {
         let source = tempfile::tempfile().unwrap();
         source.write_all_at(&[1; 100], 0).unwrap();
-        let call = CallContext::quiet(Cancel::new().unwrap());
+        let call = CallContext::quiet(Cancel::new().unwrap(), std::time::Duration::from_secs(60));
         let error = pump(source.as_fd(), 200, None, None, &call).unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::Corrupt, "source-changed"));
     }

@@ -3,6 +3,7 @@
 //! A change of the disk is announced here before it is made and confirmed after. A process that dies in between leaves an
 //! announcement that the next one settles by looking at the inode (`reconcile.rs`).
 
+mod bench;
 mod directory;
 mod history;
 mod job;
@@ -22,12 +23,15 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::disk;
 use crate::faults::{self, Point};
 
+pub(crate) use bench::Benched;
 pub(crate) use history::Deed;
 pub(crate) use job::{Job, PathLock};
 pub(crate) use placements::{Facts, Placement};
 
-/// The layout of the file, in `user_version`.
-const LAYOUT: i64 = 1;
+/// What turns each layout into the next, beginning with an empty file.
+const STEPS: [&str; 2] = [include_str!("schema.sql"), bench::TABLE];
+/// The layout of the file, in `user_version`: how many of the steps it has taken.
+const LAYOUT: i64 = STEPS.len() as i64;
 /// How long to wait for another process's transaction. Each is a few milliseconds.
 const BUSY: Duration = Duration::from_secs(20);
 
@@ -72,17 +76,17 @@ impl Ledger {
         if Self::layout(&self.connection.borrow())? == LAYOUT {
             return Ok(());
         }
-        self.change(Point::LedgerLayOut, |transaction| match Self::layout(transaction)? {
-            // Another process was first.
-            LAYOUT => Ok(()),
-            0 => {
-                transaction.execute_batch(include_str!("schema.sql")).map_err(failed("lay out"))?;
-                transaction.pragma_update(None, "user_version", LAYOUT).map_err(failed("lay out"))
+        self.change(Point::LedgerLayOut, |transaction| {
+            let found = Self::layout(transaction)?;
+            let steps = usize::try_from(found).ok().and_then(|taken| STEPS.get(taken..)).ok_or_else(|| {
+                let message = format!("the ledger has layout {found}, this version knows {LAYOUT}");
+                Error::new(ErrorKind::Io, "ledger-layout", message).scoped(Scope::Node)
+            })?;
+            // None where another process was first.
+            for step in steps {
+                transaction.execute_batch(step).map_err(failed("lay out"))?;
             }
-            other => {
-                let message = format!("the ledger has layout {other}, this version knows {LAYOUT}");
-                Err(Error::new(ErrorKind::Io, "ledger-layout", message).scoped(Scope::Node))
-            }
+            transaction.pragma_update(None, "user_version", LAYOUT).map_err(failed("lay out"))
         })
     }
 
@@ -139,4 +143,56 @@ fn failed(what: &'static str) -> impl Fn(rusqlite::Error) -> Error {
 pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at_layout(layout: i64, state_dir: &Path) {
+        directory::prepare(state_dir).unwrap();
+        let connection = Connection::open(state_dir.join(directory::LEDGER)).unwrap();
+        for (step, _) in STEPS.iter().zip(0..layout) {
+            connection.execute_batch(step).unwrap();
+        }
+        connection.pragma_update(None, "user_version", layout).unwrap();
+    }
+
+    fn tables(ledger: &Ledger) -> Vec<String> {
+        let connection = ledger.connection.borrow();
+        let mut statement =
+            connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    #[test]
+    fn an_older_ledger_is_migrated_and_keeps_what_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = |name: &str| folder.path().join(name);
+        let new = tables(&Ledger::open(&state("new")).unwrap());
+        for layout in 0..LAYOUT {
+            let state = state(&layout.to_string());
+            at_layout(layout, &state);
+            if layout > 0 {
+                let old = Connection::open(state.join(directory::LEDGER)).unwrap();
+                old.execute("INSERT INTO plugin_scan (path, version, outcome) VALUES (x'61', 'v', 'found')", [])
+                    .unwrap();
+            }
+            for _ in 0..2 {
+                let ledger = Ledger::open(&state).unwrap();
+                assert_eq!(Ledger::layout(&ledger.connection.borrow()).unwrap(), LAYOUT);
+                assert_eq!(tables(&ledger), new);
+                assert_eq!(ledger.scan(Path::new("a"), "v").is_some(), layout > 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_layout_that_is_not_known_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        at_layout(LAYOUT + 1, folder.path());
+        let error = Ledger::open(folder.path()).map(|_| ()).unwrap_err();
+        assert_eq!((error.code(), error.scope()), ("ledger-layout", Scope::Node));
+        assert_eq!(error.message(), "the ledger has layout 3, this version knows 2");
+    }
 }

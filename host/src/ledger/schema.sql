@@ -1,3 +1,4 @@
+-- The first layout. What came later: STEPS in mod.rs.
 CREATE TABLE placement (
     -- Never given twice: another process may still hold the number of a row that is gone.
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -6,9 +6,12 @@ use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use landfall_handler_api::{HandlerInfo, HandlerStatus, OutputMeta, PlacementEvent, Probe, Request, Result};
+use landfall_handler_api::{Error, ErrorKind, HandlerInfo, HandlerStatus, OutputMeta, PlacementEvent, Probe, Request, Result};
+use serde::{Deserialize, Serialize};
 
+use super::pulse::Pulse;
 use crate::cancel::Cancel;
 
 /// The plugin that a handler came from.
@@ -37,12 +40,25 @@ pub(crate) struct CallContext {
     pub(crate) progress: Progress,
     /// Gives the secrets that the request names.
     pub(crate) secrets: Secrets,
+    /// Gives a handler up that shows no sign of life for too long; one that hangs is then told to stop, as if it were
+    /// cancelled, and the call fails with `stalled`.
+    pub(crate) pulse: Pulse,
 }
 
 impl CallContext {
-    /// A context that shows no progress and has no secrets.
-    pub(crate) fn quiet(cancel: Cancel) -> Self {
-        Self { cancel, progress: Arc::new(|_, _| {}), secrets: Arc::new(|_| None) }
+    /// A context that shows no progress and has no secrets, for an operation that may be silent for `stall`.
+    pub(crate) fn quiet(cancel: Cancel, stall: Duration) -> Self {
+        Self { cancel, progress: Arc::new(|_, _| {}), secrets: Arc::new(|_| None), pulse: Pulse::new(stall) }
+    }
+
+    /// The same, for an operation that can be stopped alone.
+    pub(crate) fn stoppable(&self) -> Result<Self> {
+        Ok(Self { cancel: self.cancel.child()?, ..self.clone() })
+    }
+
+    /// The same, for an operation of its own that begins now.
+    pub(crate) fn begin(&self) -> Result<Self> {
+        Ok(Self { cancel: self.cancel.child()?, pulse: self.pulse.anew(), ..self.clone() })
     }
 }
 
@@ -58,9 +74,17 @@ pub(crate) trait Handler: Send + Sync {
     /// The plugin that it came from.
     fn plugin(&self) -> &PluginIdentity;
 
-    /// Whether the handler will try this request. Once for each pair of handler and location, before anything else; no
-    /// I/O.
-    fn probe(&self, call: &CallContext, request: &Request) -> Result<Probe>;
+    /// Whether it runs in a process of its own.
+    fn is_isolated(&self) -> bool;
+
+    /// Whether the handler will try each of these requests, in their order. Once a placement, before anything else; no I/O.
+    fn probe(&self, call: &CallContext, requests: &[&Request]) -> Vec<Result<Probe>>;
+
+    /// As [`Handler::probe`], for one request.
+    fn probe_one(&self, call: &CallContext, request: &Request) -> Result<Probe> {
+        let answer = self.probe(call, &[request]).pop();
+        answer.unwrap_or_else(|| Err(Error::new(ErrorKind::Internal, "no-answer", "probe gave no answer")))
+    }
 
     /// Opens the request's location. Once an attempt.
     fn open(&self, call: &CallContext, request: &Request) -> Result<Box<dyn OpenedSource>>;
@@ -68,6 +92,16 @@ pub(crate) trait Handler: Send + Sync {
     /// Lets the handler write the outputs itself. Once an attempt. When this returns, whatever it says, the handler can no
     /// longer reach an output.
     fn transfer(&self, call: &CallContext, request: &Request, outputs: Arc<dyn Outputs>) -> Result<()>;
+
+    /// Lets the handler read `input` and write the outputs. Once an attempt. When this returns, whatever it says, the
+    /// handler can no longer reach an output.
+    fn unpack(
+        &self,
+        call: &CallContext,
+        request: &Request,
+        input: Arc<dyn Input>,
+        outputs: Arc<dyn Outputs>,
+    ) -> Result<()>;
 
     /// Whether the handler could serve now. For people.
     fn status(&self, call: &CallContext) -> Result<HandlerStatus>;
@@ -80,7 +114,7 @@ pub(crate) trait Handler: Send + Sync {
 }
 
 /// What is known of an opened location, fixed while it is open.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SourceInfo {
     /// Stored bytes, when the store says so.
     pub(crate) size: Option<u64>,
@@ -104,6 +138,20 @@ pub(crate) trait OpenedSource: Send + Sync {
     /// Streams the bytes of `range` into `into`, in order. Fewer bytes than asked for, without an error, mean that the
     /// source ends there.
     fn read(&self, call: &CallContext, range: Range<u64>, into: Arc<Mutex<dyn ByteSink>>) -> Result<()>;
+}
+
+/// The bytes that an unpacker reads. Used by one operation, from any of the handler's threads.
+pub(crate) trait Input: Send + Sync {
+    /// Bytes, when that is known.
+    fn size(&self) -> Option<u64>;
+
+    /// A descriptor with the same bytes at the same offsets, where there is one: then any offset can be read. Otherwise
+    /// offsets only go forward.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Reads into `buffer` from `offset`; fewer bytes than its length only at the end. Blocks until they are there, and
+    /// fails soon once the operation's `cancel` has fired.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize>;
 }
 
 /// Where streamed bytes go: the reader asks for room, fills it and says how much it filled.
@@ -142,4 +190,10 @@ pub(crate) trait Output: Send + Sync {
 
     /// Says that the output is complete. Nothing may be written after it.
     fn finish(&self) -> Result<()>;
+
+    /// A descriptor to write it through, for a handler in a process of its own. Size and end remain the host's: such a
+    /// handler calls [`Output::set_size`] and [`Output::finish`] as any other.
+    fn descriptor(&self) -> Result<OwnedFd> {
+        Err(Error::unsupported("an output in another process"))
+    }
 }

@@ -8,13 +8,14 @@
 use std::ffi::c_void;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
 use landfall_handler_api::abi::*;
 use landfall_handler_api::crossing::{borrow_bytes, borrow_text, clean_text, give_outcome};
 use landfall_handler_api::{Error, ErrorKind, Level, OutputMeta, Result};
 
-use super::backend::{ByteSink, CallContext, Output, Outputs};
+use super::backend::{ByteSink, CallContext, Input, Output, Outputs};
+use super::pulse::Pulse;
 use crate::complaint::complain;
 
 const SECRET_NAME_MAX: usize = 256;
@@ -24,6 +25,17 @@ const LINE_MAX: usize = 2000;
 
 /// Lines of handlers up to this level are kept: they go to standard error.
 const LEVEL_KEPT: u32 = Level::Warn as u32;
+
+/// Where the lines of handlers go, in a process that does not tell them itself.
+static SENDER: OnceLock<LogSender> = OnceLock::new();
+
+type LogSender = Box<dyn Fn(u32, &str, &str) + Send + Sync>;
+
+/// From now on `send` gets the lines of handlers: level, target and text. Once for a process.
+pub(crate) fn send_log(send: impl Fn(u32, &str, &str) + Send + Sync + 'static) {
+    // A second one would change nothing.
+    let _ = SENDER.set(Box::new(send));
+}
 
 /// The table that plugins are given.
 pub(super) fn host() -> *const imgh_host {
@@ -123,6 +135,7 @@ impl HostCall {
 struct HostOutput {
     table: imgh_output,
     gate: Gate<dyn Output>,
+    pulse: Pulse,
 }
 
 // SAFETY: the table is not changed once it is handed out; its pointer leads to this value itself.
@@ -131,7 +144,7 @@ unsafe impl Send for HostOutput {}
 unsafe impl Sync for HostOutput {}
 
 impl HostOutput {
-    fn new(output: Arc<dyn Output>) -> Arc<Self> {
+    fn new(output: Arc<dyn Output>, pulse: Pulse) -> Arc<Self> {
         Arc::new_cyclic(|made: &Weak<Self>| {
             let table = imgh_output {
                 struct_size: size_of::<imgh_output>(),
@@ -142,8 +155,15 @@ impl HostOutput {
                 set_size: Some(set_size),
                 finish: Some(finish),
             };
-            Self { table, gate: Gate::new(Some(output)) }
+            Self { table, gate: Gate::new(Some(output)), pulse }
         })
+    }
+}
+
+impl HostOutput {
+    fn enter(&self, use_it: impl FnOnce(&(dyn Output + 'static)) -> Result<()>) -> Result<()> {
+        let _held = self.pulse.hold();
+        self.gate.enter(use_it)
     }
 }
 
@@ -151,6 +171,7 @@ impl HostOutput {
 pub(super) struct HostSink {
     table: imgh_sink,
     open: Mutex<Option<OpenSink>>,
+    pulse: Pulse,
 }
 
 struct OpenSink {
@@ -167,7 +188,7 @@ unsafe impl Send for HostSink {}
 unsafe impl Sync for HostSink {}
 
 impl HostSink {
-    pub(super) fn new(into: Arc<Mutex<dyn ByteSink>>, len: u64) -> Arc<Self> {
+    pub(super) fn new(into: Arc<Mutex<dyn ByteSink>>, len: u64, pulse: Pulse) -> Arc<Self> {
         Arc::new_cyclic(|made: &Weak<Self>| {
             let table = imgh_sink {
                 struct_size: size_of::<imgh_sink>(),
@@ -175,7 +196,7 @@ impl HostSink {
                 reserve: Some(reserve),
                 commit: Some(commit),
             };
-            Self { table, open: Mutex::new(Some(OpenSink { into, left: len, reserved: 0 })) }
+            Self { table, open: Mutex::new(Some(OpenSink { into, left: len, reserved: 0 })), pulse }
         })
     }
 
@@ -194,6 +215,45 @@ impl HostSink {
             Some(open) => use_it(open),
             None => Err(Error::new(ErrorKind::Cancelled, "operation-over", "the read is over")),
         }
+    }
+}
+
+/// What the `ctx` of an `imgh_input` points to.
+pub(super) struct HostInput {
+    table: imgh_input,
+    gate: Gate<dyn Input>,
+    pulse: Pulse,
+}
+
+// SAFETY: the table is not changed once it is handed out; its pointer leads to this value itself.
+unsafe impl Send for HostInput {}
+// SAFETY: as above.
+unsafe impl Sync for HostInput {}
+
+impl HostInput {
+    pub(super) fn new(input: Arc<dyn Input>, pulse: Pulse) -> Arc<Self> {
+        Arc::new_cyclic(|made: &Weak<Self>| {
+            let descriptor = input.descriptor();
+            let table = imgh_input {
+                struct_size: size_of::<imgh_input>(),
+                ctx: made.as_ptr().cast_mut().cast(),
+                size: input.size().and_then(|size| i64::try_from(size).ok()).unwrap_or(-1),
+                flags: if descriptor.is_some() { IMGH_INPUT_RANGED } else { 0 },
+                fd: descriptor.map_or(-1, |descriptor| descriptor.as_raw_fd()),
+                read_at: Some(read_at),
+            };
+            Self { table, gate: Gate::new(Some(input)), pulse }
+        })
+    }
+
+    /// What is given to the plugin. It is valid while an `Arc` of this input is kept.
+    pub(super) fn raw(&self) -> *const imgh_input {
+        &raw const self.table
+    }
+
+    /// Takes the input away, after waiting for the reads that are under way.
+    pub(super) fn shut(&self) {
+        self.gate.shut();
     }
 }
 
@@ -236,6 +296,10 @@ unsafe extern "C" fn log(call: *mut imgh_call, level: u32, target: imgh_str, mes
         }
         let who = call.map_or("plugin", |call| call.handler.as_str());
         let (target, text) = (clean_text(target, LINE_MAX), clean_text(message, LINE_MAX));
+        if let Some(send) = SENDER.get() {
+            send(level, &target, &text);
+            return Ok(());
+        }
         let gap = if target.is_empty() { "" } else { ": " };
         complain(format_args!("{who}: {target}{gap}{text}"));
         Ok(())
@@ -250,6 +314,7 @@ unsafe extern "C" fn progress(call: *mut imgh_call, done: u64, total: i64) {
     answer(std::ptr::null_mut(), || {
         // SAFETY: by the ABI.
         let call = unsafe { call_of(call)? };
+        call.context.pulse.beat();
         (call.context.progress)(done, u64::try_from(total).ok());
         Ok(())
     });
@@ -317,7 +382,7 @@ unsafe extern "C" fn open_output(
         let meta: OutputMeta = serde_json::from_str(if meta.is_empty() { "{}" } else { meta })
             .map_err(|error| Error::new(ErrorKind::Internal, "bad-meta", format!("output {number}: {error}")))?;
         call.outputs.enter(|outputs| {
-            let output = HostOutput::new(outputs.open(number, size, meta)?);
+            let output = HostOutput::new(outputs.open(number, size, meta)?, call.context.pulse.clone());
             // SAFETY: not NULL, and the plugin's to be written.
             unsafe { out.write(&raw const output.table) };
             locked(&call.opened).push(output);
@@ -359,7 +424,7 @@ unsafe extern "C" fn write_at(
         // SAFETY: by the ABI: so many bytes are readable.
         let (output, bytes) = unsafe { (output_of(ctx)?, borrow_bytes(bytes, isize::MAX.cast_unsigned(), "buf")?) };
         end_of(offset, len as u64)?;
-        output.gate.enter(|output| output.write_at(bytes, offset))
+        output.enter(|output| output.write_at(bytes, offset))
     })
 }
 
@@ -368,7 +433,7 @@ unsafe extern "C" fn zero(ctx: *mut c_void, offset: u64, len: u64, error: *mut i
         // SAFETY: by the ABI.
         let output = unsafe { output_of(ctx)? };
         end_of(offset, len)?;
-        output.gate.enter(|output| output.zero(offset, len))
+        output.enter(|output| output.zero(offset, len))
     })
 }
 
@@ -391,18 +456,48 @@ unsafe extern "C" fn adopt_fd(
         let descriptor = unsafe { BorrowedFd::borrow_raw(fd) }
             .try_clone_to_owned()
             .map_err(|error| Error::os(&error, "duplicate the adopted descriptor"))?;
-        output.gate.enter(|output| output.adopt(descriptor, fd_offset, offset, len))
+        output.enter(|output| output.adopt(descriptor, fd_offset, offset, len))
+    })
+}
+
+unsafe extern "C" fn read_at(
+    ctx: *mut c_void,
+    buffer: *mut c_void,
+    len: usize,
+    offset: u64,
+    got: *mut usize,
+    error: *mut imgh_error,
+) -> imgh_status {
+    answer(error, || {
+        // SAFETY: by the ABI.
+        let input = unsafe { borrow(ctx.cast_const().cast::<HostInput>(), "the input's ctx")? };
+        if got.is_null() || (buffer.is_null() && len > 0) || isize::try_from(len).is_err() {
+            return Err(misuse("read_at: buf or got is NULL, or len is impossible"));
+        }
+        end_of(offset, len as u64)?;
+        if len == 0 {
+            // SAFETY: not NULL, and the plugin's to be written.
+            unsafe { got.write(0) };
+            return Ok(());
+        }
+        // SAFETY: the plugin says that so many bytes are its own to be written.
+        let into = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), len) };
+        let _held = input.pulse.hold();
+        let read = input.gate.enter(|input| input.read_at(into, offset))?;
+        // SAFETY: as above.
+        unsafe { got.write(read) };
+        Ok(())
     })
 }
 
 unsafe extern "C" fn set_size(ctx: *mut c_void, size: u64, error: *mut imgh_error) -> imgh_status {
     // SAFETY: by the ABI.
-    answer(error, || unsafe { output_of(ctx)? }.gate.enter(|output| output.set_size(size)))
+    answer(error, || unsafe { output_of(ctx)? }.enter(|output| output.set_size(size)))
 }
 
 unsafe extern "C" fn finish(ctx: *mut c_void, error: *mut imgh_error) -> imgh_status {
     // SAFETY: by the ABI.
-    answer(error, || unsafe { output_of(ctx)? }.gate.enter(|output| output.finish()))
+    answer(error, || unsafe { output_of(ctx)? }.enter(|output| output.finish()))
 }
 
 fn end_of(offset: u64, len: u64) -> Result<()> {
@@ -425,6 +520,7 @@ unsafe extern "C" fn reserve(
         if buffer.is_null() || room.is_null() || want == 0 {
             return Err(misuse("reserve: buf or room is NULL, or nothing is wanted"));
         }
+        let _held = sink.pulse.hold();
         sink.enter(|open| {
             let want = want.min(usize::try_from(open.left).unwrap_or(usize::MAX));
             if want == 0 {
@@ -454,6 +550,7 @@ unsafe extern "C" fn commit(ctx: *mut c_void, filled: usize, error: *mut imgh_er
     answer(error, || {
         // SAFETY: by the ABI.
         let sink = unsafe { borrow(ctx.cast_const().cast::<HostSink>(), "the sink's ctx")? };
+        let _held = sink.pulse.hold();
         sink.enter(|open| {
             if filled > open.reserved {
                 return Err(misuse("commit: more than was reserved"));

@@ -14,9 +14,9 @@ use landfall_handler_api::{Error, ErrorKind, HandlerInfo, HandlerStatus, Placeme
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::backend::{ByteSink, CallContext, Handler, OpenedSource, Outputs, PluginIdentity, SourceInfo};
-use super::host_table::{HostCall, HostSink, host};
-use super::lent::{Lent, lend};
+use super::backend::{ByteSink, CallContext, Handler, Input, OpenedSource, Outputs, PluginIdentity, SourceInfo};
+use super::host_table::{HostCall, HostInput, HostSink, host};
+use super::lent::{Lent, Watched, lend};
 use crate::cancel::Cancel;
 
 const VALIDATOR_MAX: usize = 4096;
@@ -24,7 +24,7 @@ const VALIDATOR_MAX: usize = 4096;
 const TURN_POLL: Duration = Duration::from_millis(50);
 
 /// A configured handler, called on lent threads.
-pub(super) struct InlineHandler {
+pub(crate) struct InlineHandler {
     shared: Arc<Shared>,
 }
 
@@ -73,7 +73,7 @@ impl Drop for MyTurn {
 
 impl InlineHandler {
     /// Makes an instance with `config`, within `limit`.
-    pub(super) fn create(
+    pub(crate) fn create(
         info: HandlerInfo,
         plugin: PluginIdentity,
         table: imgh_handler,
@@ -126,9 +126,10 @@ impl InlineHandler {
         outputs: Option<Arc<dyn Outputs>>,
         function: impl FnOnce(*mut imgh_instance, *mut imgh_call, *mut imgh_error) -> imgh_status + Send + 'static,
     ) -> Result<Option<String>> {
-        let call = HostCall::new(context, &self.shared.info.id, outputs);
+        let own = context.stoppable()?;
+        let call = HostCall::new(&own, &self.shared.info.id, outputs);
         let theirs = Arc::clone(&call);
-        let back = self.shared.lend(&context.cancel, move |shared| {
+        let back = self.shared.lend(&own, move |shared| {
             let mut error = blank_error();
             let status = function(shared.instance.0, theirs.raw(), &raw mut error);
             take_outcome(status, &error)
@@ -136,7 +137,7 @@ impl InlineHandler {
         // Whatever came of it, nothing is written from here on.
         call.shut_outputs();
         match back {
-            Lent::Back(outcome) => honest(outcome, &context.cancel).map(|()| call.take_result()),
+            Lent::Back(outcome) => honest(outcome, context, &own).map(|()| call.take_result()),
             Lent::Abandoned => Err(self.shared.give_up(&context.cancel)),
         }
     }
@@ -151,17 +152,25 @@ impl Handler for InlineHandler {
         &self.shared.plugin
     }
 
-    fn probe(&self, call: &CallContext, request: &Request) -> Result<Probe> {
-        let Some(probe) = self.shared.table.probe else { return Ok(Probe::yes()) };
-        decode(self.operate(call, probe, request, None)?, "probe")
+    fn is_isolated(&self) -> bool {
+        false
+    }
+
+    fn probe(&self, call: &CallContext, requests: &[&Request]) -> Vec<Result<Probe>> {
+        let ask = |request: &&Request| {
+            let Some(probe) = self.shared.table.probe else { return Ok(Probe::yes()) };
+            decode(self.operate(call, probe, request, None)?, "probe")
+        };
+        requests.iter().map(ask).collect()
     }
 
     fn open(&self, call: &CallContext, request: &Request) -> Result<Box<dyn OpenedSource>> {
         let open = self.shared.table.open.ok_or_else(|| Error::unsupported("open"))?;
         let json = encode(request)?;
-        let host_call = HostCall::new(call, &self.shared.info.id, None);
+        let own = call.stoppable()?;
+        let host_call = HostCall::new(&own, &self.shared.info.id, None);
         let theirs = Arc::clone(&host_call);
-        let back = self.shared.lend(&call.cancel, move |shared| {
+        let back = self.shared.lend(&own, move |shared| {
             let (mut out, mut error) = (std::ptr::null(), blank_error());
             // SAFETY: instance and call live while the lent thread runs, the text as long as this closure.
             let status =
@@ -172,7 +181,7 @@ impl Handler for InlineHandler {
         });
         match back {
             Lent::Back(source) => {
-                let source = honest(source, &call.cancel)?;
+                let source = honest(source, call, &own)?;
                 Ok(Box::new(InlineSource { shared: Arc::clone(&self.shared), source, call: host_call }))
             }
             Lent::Abandoned => Err(self.shared.give_up(&call.cancel)),
@@ -182,6 +191,25 @@ impl Handler for InlineHandler {
     fn transfer(&self, call: &CallContext, request: &Request, outputs: Arc<dyn Outputs>) -> Result<()> {
         let transfer = self.shared.table.transfer.ok_or_else(|| Error::unsupported("transfer"))?;
         self.operate(call, transfer, request, Some(outputs)).map(|_| ())
+    }
+
+    fn unpack(
+        &self,
+        call: &CallContext,
+        request: &Request,
+        input: Arc<dyn Input>,
+        outputs: Arc<dyn Outputs>,
+    ) -> Result<()> {
+        let unpack = self.shared.table.unpack.ok_or_else(|| Error::unsupported("unpack"))?;
+        let json = encode(request)?;
+        let input = HostInput::new(input, call.pulse.clone());
+        let theirs = Arc::clone(&input);
+        let outcome = self.run(call, Some(outputs), move |instance, call, error| {
+            // SAFETY: instance, call and input live while the lent thread runs, the text as long as this closure.
+            unsafe { unpack(instance, call, lend_text(&json), theirs.raw(), error) }
+        });
+        input.shut();
+        outcome.map(|_| ())
     }
 
     fn status(&self, call: &CallContext) -> Result<HandlerStatus> {
@@ -217,14 +245,17 @@ impl Shared {
     /// Runs `work` on a lent thread, when it is its turn.
     fn lend<T: Send + 'static>(
         self: &Arc<Self>,
-        cancel: &Cancel,
+        own: &CallContext,
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Lent<T> {
-        let turn = match self.take_turn(cancel) {
+        let turn = match self.take_turn(&own.cancel) {
             Ok(turn) => turn,
             Err(error) => return Lent::Back(Err(error)),
         };
-        lend(&thread_name(&self.info.id), Some(cancel), self.grace, move || {
+        // Waiting for others was not the handler's doing.
+        own.pulse.beat();
+        let watched = Watched { cancel: &own.cancel, pulse: &own.pulse };
+        lend(&thread_name(&self.info.id), Some(watched), self.grace, move || {
             let outcome = work(&turn.0);
             drop(turn);
             outcome
@@ -247,10 +278,11 @@ impl Shared {
         Ok(MyTurn(Arc::clone(self)))
     }
 
-    /// A call did not come back: the handler is called no more. The caller was cancelled, and is told so.
+    /// A call did not come back: the handler is called no more. A caller that was cancelled is told so.
     fn give_up(&self, cancel: &Cancel) -> Error {
         self.wedged.store(true, Ordering::SeqCst);
-        let error = cancel.check().err().unwrap_or_else(Error::cancelled);
+        let hangs = || Error::new(ErrorKind::Crashed, "handler-hangs", "it gave no sign of life for too long");
+        let error = cancel.check().err().unwrap_or_else(hangs);
         error.context(format!(
             "handler {} did not stop within {} s and is not used any more",
             self.info.id,
@@ -360,10 +392,11 @@ impl OpenedSource for InlineSource {
         let Some(len) = range.end.checked_sub(range.start) else {
             return Err(Error::new(ErrorKind::Internal, "bad-range", "the range ends before it begins"));
         };
-        let host_call = HostCall::new(call, &self.shared.info.id, None);
-        let sink = HostSink::new(Arc::clone(&into), len);
+        let own = call.stoppable()?;
+        let host_call = HostCall::new(&own, &self.shared.info.id, None);
+        let sink = HostSink::new(Arc::clone(&into), len, own.pulse.clone());
         let (ctx, their_sink) = (SourceContext(self.source.table.ctx), Arc::clone(&sink));
-        let back = self.shared.lend(&call.cancel, move |_| {
+        let back = self.shared.lend(&own, move |_| {
             let ctx = ctx;
             let mut error = blank_error();
             // SAFETY: the source is not closed while it is borrowed, nor ever after a read was given up; call and sink
@@ -373,7 +406,7 @@ impl OpenedSource for InlineSource {
         });
         sink.shut();
         match back {
-            Lent::Back(outcome) => honest(outcome, &call.cancel),
+            Lent::Back(outcome) => honest(outcome, call, &own),
             Lent::Abandoned => {
                 // The handler may fill the last reservation at any time.
                 std::mem::forget(into);
@@ -416,15 +449,17 @@ impl InlineSource {
 }
 
 /// Some answers are the host's to give, since they stop the whole plan: whether an operation was cancelled, whether the
-/// target exists, whether a digest is missing.
-fn honest<T>(outcome: Result<T>, cancel: &Cancel) -> Result<T> {
+/// target exists, whether a digest is missing. `own` is what the operation ran with, a child of `call`.
+pub(crate) fn honest<T>(outcome: Result<T>, call: &CallContext, own: &CallContext) -> Result<T> {
     match outcome {
+        // Nothing but its silence stops an operation alone.
+        Err(_) if own.cancel.is_cancelled() && !call.cancel.is_cancelled() => Err(call.pulse.stalled()),
         Err(error) if matches!(error.kind(), ErrorKind::Exists | ErrorKind::Unhashed) => {
             let message = format!("the handler says {}, which is not its to say: {}", error.kind(), error.message());
             Err(Error::new(ErrorKind::Internal, "bad-error", message))
         }
         Err(error) if error.kind() == ErrorKind::Cancelled => {
-            cancel.check()?;
+            call.cancel.check()?;
             Err(Error::new(ErrorKind::Internal, "not-cancelled", "the handler says cancelled, and nobody cancelled it"))
         }
         outcome => outcome,

@@ -14,6 +14,7 @@ use landfall_handler_api::{Error, ErrorKind, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::pulse::Pulse;
 use crate::cancel::Cancel;
 
 /// Promised by the ABI, whatever the environment says of this program's own threads.
@@ -32,11 +33,20 @@ struct Done<T> {
     event: EventFd,
 }
 
-/// Runs `work` on a thread called `name`, for as long as it takes. When `cancel` fires, `work` has `grace` to end; without
-/// a `cancel` it has so from the start.
+/// What ends a call that does not end by itself.
+#[derive(Clone, Copy)]
+pub(super) struct Watched<'a> {
+    /// The call's own.
+    pub(super) cancel: &'a Cancel,
+    /// Fires `cancel` when it goes flat.
+    pub(super) pulse: &'a Pulse,
+}
+
+/// Runs `work` on a thread called `name`, for as long as it takes. When `cancel` fires, `work` has `grace` to end; one that
+/// nobody watches has so from the start.
 pub(super) fn lend<T: Send + 'static>(
     name: &str,
-    cancel: Option<&Cancel>,
+    watched: Option<Watched<'_>>,
     grace: Duration,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Lent<T> {
@@ -57,28 +67,36 @@ pub(super) fn lend<T: Send + 'static>(
     if let Err(error) = thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(run) {
         return Lent::Back(Err(Error::os(&error, "start a thread for a plugin")));
     }
-    match wait(&done, cancel, grace) {
+    match wait(&done, watched, grace) {
         Some(outcome) => Lent::Back(outcome),
         None => Lent::Abandoned,
     }
 }
 
-fn wait<T>(done: &Done<T>, cancel: Option<&Cancel>, grace: Duration) -> Option<Result<T>> {
-    let mut give_up = cancel.is_none().then(|| Instant::now() + grace);
+fn wait<T>(done: &Done<T>, watched: Option<Watched<'_>>, grace: Duration) -> Option<Result<T>> {
+    let mut give_up = watched.is_none().then(|| Instant::now() + grace);
     loop {
         if let Some(outcome) = done.outcome.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Some(outcome);
         }
-        if give_up.is_none() && cancel.is_some_and(Cancel::is_cancelled) {
-            give_up = Some(Instant::now() + grace);
+        if let Some(Watched { cancel, pulse }) = watched.filter(|_| give_up.is_none()) {
+            if pulse.is_flat() {
+                cancel.cancel();
+            }
+            if cancel.is_cancelled() {
+                give_up = Some(Instant::now() + grace);
+            }
         }
         let until = match give_up {
             Some(moment) if Instant::now() >= moment => return None,
             Some(moment) => Some(moment),
-            None => cancel.and_then(Cancel::deadline),
+            None => watched.map(|watched| {
+                let flat = watched.pulse.flat_at();
+                watched.cancel.deadline().map_or(flat, |deadline| deadline.min(flat))
+            }),
         };
         // Once it fired, the cancel descriptor is readable for ever and says nothing more.
-        let cancelled = cancel.filter(|_| give_up.is_none()).map(Cancel::descriptor);
+        let cancelled = watched.filter(|_| give_up.is_none()).map(|watched| watched.cancel.descriptor());
         sleep_until(done.event.as_fd(), cancelled, until);
     }
 }
@@ -102,11 +120,22 @@ fn sleep_until(done: BorrowedFd<'_>, cancelled: Option<BorrowedFd<'_>>, until: O
 mod tests {
     use super::*;
 
+    fn lend_watched<T: Send + 'static>(
+        cancel: &Cancel,
+        silence: Duration,
+        grace: Duration,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Lent<T> {
+        lend("h:test", Some(Watched { cancel, pulse: &Pulse::new(silence) }), grace, work)
+    }
+
+    const LONG: Duration = Duration::from_secs(3600);
+
     #[test]
     fn work_has_a_thread_of_its_own_with_a_name() {
         let here = thread::current().id();
         let cancel = Cancel::new().unwrap();
-        let back = lend("h:test", Some(&cancel), Duration::ZERO, move || {
+        let back = lend_watched(&cancel, LONG, Duration::ZERO, move || {
             assert_ne!(thread::current().id(), here);
             Ok(thread::current().name().map(str::to_owned))
         });
@@ -121,20 +150,31 @@ mod tests {
             thread::sleep(Duration::from_millis(50));
             Ok(7)
         };
-        assert!(matches!(lend("h:test", Some(&cancel), Duration::from_secs(5), slow), Lent::Back(Ok(7))));
-        assert!(matches!(lend("h:test", Some(&cancel), Duration::from_millis(1), slow), Lent::Abandoned));
+        assert!(matches!(lend_watched(&cancel, LONG, Duration::from_secs(5), slow), Lent::Back(Ok(7))));
+        assert!(matches!(lend_watched(&cancel, LONG, Duration::from_millis(1), slow), Lent::Abandoned));
         assert!(matches!(lend("h:test", None, Duration::from_millis(1), slow), Lent::Abandoned));
+    }
+
+    fn hang() -> Result<()> {
+        thread::sleep(Duration::from_secs(3));
+        Ok(())
     }
 
     #[test]
     fn a_deadline_ends_the_wait_without_anybody_cancelling() {
         let cancel = Cancel::new().unwrap().with_deadline(Some(Instant::now() + Duration::from_millis(30)));
         let begun = Instant::now();
-        let hang = || {
-            thread::sleep(Duration::from_secs(3));
-            Ok(())
-        };
-        assert!(matches!(lend("h:test", Some(&cancel), Duration::from_millis(30), hang), Lent::Abandoned));
+        assert!(matches!(lend_watched(&cancel, LONG, Duration::from_millis(30), hang), Lent::Abandoned));
         assert!(begun.elapsed() < Duration::from_secs(2) && cancel.is_cancelled());
+    }
+
+    #[test]
+    fn silence_ends_the_wait() {
+        let parent = Cancel::new().unwrap();
+        let cancel = parent.child().unwrap();
+        let begun = Instant::now();
+        let silence = Duration::from_millis(30);
+        assert!(matches!(lend_watched(&cancel, silence, Duration::from_millis(30), hang), Lent::Abandoned));
+        assert!(begun.elapsed() < Duration::from_secs(2) && cancel.is_cancelled() && !parent.is_cancelled());
     }
 }

@@ -40,6 +40,13 @@ pub(crate) struct PluginShape {
     pub(crate) handlers: Vec<HandlerShape>,
 }
 
+impl PluginShape {
+    /// What reports call this plugin, that was found at `path`.
+    pub(crate) fn identity(&self, path: &Path) -> PluginIdentity {
+        PluginIdentity { name: self.name.clone(), version: self.version.clone(), path: path.to_owned() }
+    }
+}
+
 /// One handler's table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HandlerShape {
@@ -52,22 +59,14 @@ pub(crate) struct HandlerShape {
 }
 
 /// A plugin in this process, for ever.
-pub(super) struct Loaded {
-    pub(super) shape: PluginShape,
+pub(crate) struct Loaded {
+    pub(crate) shape: PluginShape,
     /// In the order of `shape.handlers`.
-    pub(super) tables: Vec<imgh_handler>,
-}
-
-impl Loaded {
-    /// What reports call this plugin, that was loaded from `path`.
-    pub(super) fn identity(&self, path: &Path) -> PluginIdentity {
-        let (name, version) = (self.shape.name.clone(), self.shape.version.clone());
-        PluginIdentity { name, version, path: path.to_owned() }
-    }
+    pub(crate) tables: Vec<imgh_handler>,
 }
 
 /// Loads the file and shakes hands. The library is never unloaded, and its descriptor never closed.
-pub(super) fn load(file: File) -> Result<Loaded, Refusal> {
+pub(crate) fn load(file: File) -> Result<Loaded, Refusal> {
     check_elf(&file)?;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     // The linker tells libraries apart by the name that they were opened by: with the descriptor closed, the next one of

@@ -9,6 +9,7 @@ mod host_table;
 mod inline;
 mod lent;
 mod load;
+mod pulse;
 mod refusal;
 mod scan;
 #[cfg(test)]
@@ -22,17 +23,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cancel::Cancel;
+use crate::config::{HandlerSection, Isolation};
+use crate::worker::{WorkerHandler, WorkerSettings};
 use landfall_handler_api::abi::{IMGH_PLUGIN_PANIC_ABORTS, IMGH_PLUGIN_WORKER_ONLY, imgh_handler};
+use landfall_handler_api::{HandlerInfo, HandlerKind};
 use serde::Serialize;
 
-pub(crate) use backend::{ByteSink, CallContext, Handler, OpenedSource, Output, Outputs, PluginIdentity, Progress};
+pub(crate) use backend::{
+    ByteSink, CallContext, Handler, Input, OpenedSource, Output, Outputs, PluginIdentity, Progress, SourceInfo,
+};
 pub(crate) use check::{CheckJob, Finding, Target, Verdict, check, check_main};
-pub(crate) use load::{HandlerShape, PluginShape};
+pub(crate) use host_table::send_log;
+pub(crate) use inline::{InlineHandler, honest};
+pub(crate) use load::{HandlerShape, PluginShape, load};
+pub(crate) use pulse::Pulse;
 pub(crate) use refusal::Refusal;
 pub(crate) use scan::{NoCache, ScanCache, scan_main};
 
-use inline::InlineHandler;
-use load::{Loaded, load};
 
 const SCAN_LIMIT: Duration = Duration::from_secs(10);
 const SETUP_LIMIT: Duration = Duration::from_secs(10);
@@ -46,9 +54,11 @@ pub(crate) struct LoadOptions {
     /// The binary that serves [`SCAN_COMMAND`].
     pub(crate) agent: PathBuf,
     /// Each handler's own section of the configuration, by id.
-    pub(crate) configs: BTreeMap<String, serde_json::Value>,
-    /// How long a handler may take to stop once it was told to.
-    pub(crate) grace: Duration,
+    pub(crate) sections: BTreeMap<String, HandlerSection>,
+    /// Where handlers without a section run.
+    pub(crate) isolation: Isolation,
+    /// How workers are run.
+    pub(crate) workers: WorkerSettings,
 }
 
 /// What was found in the search directories.
@@ -119,36 +129,98 @@ impl Plugins {
         cache: &dyn ScanCache,
     ) -> Result<PluginOutcome, Refusal> {
         let shape = scan::scan(&file, path, &options.agent, SCAN_LIMIT, cache)?;
-        fits_this_process(&shape)?;
-        let loaded = load(file)?;
-        let plugin = loaded.identity(path);
-        let Loaded { shape, tables } = loaded;
+        let isolated: Vec<Result<bool, Refusal>> =
+            shape.handlers.iter().map(|handler| runs_in_worker(options.isolation_of(&handler.info.id), &shape, handler)).collect();
+        // What runs in workers only is never loaded into this process.
+        let tables = match isolated.contains(&Ok(false)) {
+            true => load(file.try_clone().map_err(|error| Refusal::new("unreadable", error))?)?.tables,
+            false => Vec::new(),
+        };
+        let plugin = shape.identity(path);
         let mut handlers = Vec::new();
-        for (handler, table) in shape.handlers.into_iter().zip(tables) {
+        for (number, (handler, isolated)) in shape.handlers.into_iter().zip(isolated).enumerate() {
             let id = handler.info.id.clone();
-            let skipped = self.add_handler(handler, table, &plugin, options).err();
+            let made = isolated.and_then(|isolated| {
+                self.refuse_duplicate(&id)?;
+                match tables.get(number).filter(|_| !isolated) {
+                    Some(table) => options.make_inline(handler.info, &plugin, *table),
+                    None => options.make_isolated(handler, &plugin, &file, cache),
+                }
+            });
+            let skipped = made.map(|made| self.handlers.push(made)).err();
             handlers.push(HandlerReport { id, skipped });
         }
         Ok(PluginOutcome::Loaded { name: shape.name, version: shape.version, handlers })
     }
 
-    fn add_handler(
-        &mut self,
-        handler: HandlerShape,
-        table: imgh_handler,
+    fn refuse_duplicate(&self, id: &str) -> Result<(), Refusal> {
+        let Some(first) = self.handlers.iter().find(|first| first.info().id == *id) else { return Ok(()) };
+        let reason = format!("{} offers a handler {id} already", first.plugin().path.display());
+        Err(Refusal::new("duplicate-handler", reason))
+    }
+}
+
+impl LoadOptions {
+    fn isolation_of(&self, id: &str) -> Isolation {
+        self.sections.get(id).map_or(self.isolation, |section| section.isolation)
+    }
+
+    /// A handler's own settings, at least `{}`.
+    fn config_of(&self, id: &str) -> serde_json::Value {
+        let none = || serde_json::Value::Object(serde_json::Map::new());
+        self.sections.get(id).map_or_else(none, |section| section.config.clone())
+    }
+
+    fn make_inline(
+        &self,
+        info: HandlerInfo,
         identity: &PluginIdentity,
-        options: &LoadOptions,
-    ) -> Result<(), Refusal> {
-        let id = &handler.info.id;
-        if let Some(first) = self.handlers.iter().find(|first| first.info().id == *id) {
-            let reason = format!("{} offers a handler {id} already", first.plugin().path.display());
-            return Err(Refusal::new("duplicate-handler", reason));
+        table: imgh_handler,
+    ) -> Result<Arc<dyn Handler>, Refusal> {
+        let config = self.config_of(&info.id);
+        let made = InlineHandler::create(info, identity.clone(), table, &config, SETUP_LIMIT, self.workers.grace)?;
+        Ok(Arc::new(made))
+    }
+
+    /// A handler in workers is made anew for each job; whether it takes its settings is tried once, and remembered.
+    fn make_isolated(
+        &self,
+        handler: HandlerShape,
+        identity: &PluginIdentity,
+        file: &File,
+        cache: &dyn ScanCache,
+    ) -> Result<Arc<dyn Handler>, Refusal> {
+        let id = handler.info.id.clone();
+        let config = self.config_of(&id);
+        let settings_given = config.as_object().is_some_and(|settings| !settings.is_empty());
+        let has_probe = handler.functions.iter().any(|name| name == "probe");
+        let copy = file.try_clone().map_err(|error| Refusal::new("unreadable", error))?;
+        let key = identity.path.join(format!("#{id}"));
+        let version = format!("{} settings {}", scan::version(file)?, scan::fingerprint(&config));
+        let made = WorkerHandler::new(handler.info, identity.clone(), copy, config, has_probe, self.workers.clone());
+        if settings_given {
+            let tried = scan::remembered(cache, &key, &version, || {
+                let call = CallContext::quiet(Cancel::new()?, SETUP_LIMIT);
+                made.try_out(&call)
+            });
+            tried?;
         }
-        let none = serde_json::Value::Object(serde_json::Map::new());
-        let config = options.configs.get(id).unwrap_or(&none);
-        let made = InlineHandler::create(handler.info, identity.clone(), table, config, SETUP_LIMIT, options.grace)?;
-        self.handlers.push(Arc::new(made));
-        Ok(())
+        Ok(Arc::new(made))
+    }
+}
+
+/// Where a handler of the plugin runs: a process of its own is for what speaks to the network, reads untrusted formats, or
+/// could not be survived.
+fn runs_in_worker(isolation: Isolation, plugin: &PluginShape, handler: &HandlerShape) -> Result<bool, Refusal> {
+    let unfit = fits_this_process(plugin);
+    match isolation {
+        Isolation::Worker => Ok(true),
+        Isolation::Inline => unfit.map(|()| false),
+        Isolation::Auto => {
+            let reads_formats =
+                handler.info.kinds.iter().any(|kind| matches!(kind, HandlerKind::Filter | HandlerKind::Unpack));
+            Ok(unfit.is_err() || handler.info.needs_network || reads_formats)
+        }
     }
 }
 

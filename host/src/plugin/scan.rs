@@ -23,6 +23,8 @@ use super::inline::InlineHandler;
 use super::load::{Loaded, PluginShape, load};
 use super::refusal::Refusal;
 use crate::complaint::complain;
+use crate::digest::Algorithm;
+use crate::worker;
 
 /// The hidden command of the agent's binary that [`scan_main`] serves.
 pub(crate) const SCAN_COMMAND: &str = "scan-plugin";
@@ -79,7 +81,35 @@ pub(super) fn scan(file: &File, path: &Path, agent: &Path, limit: Duration, cach
     scan
 }
 
-fn version(file: &File) -> Result<String, Refusal> {
+/// What `action` found when it was last done for this `version` of `path`, else what it finds now.
+pub(super) fn remembered(
+    cache: &dyn ScanCache,
+    path: &Path,
+    version: &str,
+    action: impl FnOnce() -> landfall_handler_api::Result<()>,
+) -> Result<(), Refusal> {
+    let known = cache.get(path, version).and_then(|known| serde_json::from_str::<Result<(), Refusal>>(&known).ok());
+    if let Some(known) = known {
+        return known;
+    }
+    let outcome = action();
+    // What the machine could not do now says nothing of the file.
+    let lasts = outcome.as_ref().err().is_none_or(|error| error.scope() != landfall_handler_api::Scope::Node);
+    let outcome = outcome.map_err(Refusal::from);
+    if let (true, Ok(json)) = (lasts, serde_json::to_string(&outcome)) {
+        cache.put(path, version, &json);
+    }
+    outcome
+}
+
+/// Tells settings from others without showing them.
+pub(super) fn fingerprint(settings: &serde_json::Value) -> String {
+    let mut hasher = Algorithm::Sha256.hasher();
+    hasher.update(settings.to_string().as_bytes());
+    hasher.finish().value
+}
+
+pub(super) fn version(file: &File) -> Result<String, Refusal> {
     let stat = file.metadata().map_err(|error| Refusal::new("unreadable", error))?;
     Ok(format!(
         "{} abi {IMGH_ABI_MAJOR}.{IMGH_ABI_MINOR} dev {} ino {} size {} mtime {}.{:09} ctime {}.{:09}",
@@ -98,20 +128,22 @@ fn version(file: &File) -> Result<String, Refusal> {
 fn run_child(file: &File, agent: &Path, limit: Duration) -> Scan {
     let failed = |error: std::io::Error| Refusal::new("scan-failed", format!("run {}: {error}", agent.display()));
     let plugin = file.try_clone().map_err(failed)?;
-    let mut child = Command::new(agent)
+    let mut command = Command::new(agent);
+    command
         .arg(SCAN_COMMAND)
         .env_clear()
         .current_dir("/")
         .process_group(0)
         .stdin(plugin)
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
+        .stderr(Stdio::piped());
+    let mut child = worker::spawn(&mut command).map_err(failed)?;
     let outcome = collect(&mut child, limit);
     // Whatever the plugin started goes too. A group that is gone already is fine.
     let _ = i32::try_from(child.id()).map(|group| killpg(Pid::from_raw(group), Signal::SIGKILL));
-    let status = child.wait().map_err(failed)?;
+    let status = child.wait().map_err(failed);
+    worker::forget(child.id());
+    let status = status?;
     let Some((output, noise)) = outcome else {
         let reason = format!("loading it and making its handlers took longer than {} s", limit.as_secs_f32());
         return Err(Refusal::new("scan-timeout", reason));
@@ -214,7 +246,7 @@ fn make_and_destroy(loaded: &Loaded, number: usize, answer: &mut File) -> std::i
     let info = handler.info.clone();
     say(answer, &Line::Doing(format!("create of its handler {}", info.id)))?;
     let none = serde_json::Value::Object(serde_json::Map::new());
-    let plugin = loaded.identity(Path::new(""));
+    let plugin = loaded.shape.identity(Path::new(""));
     if let Ok(made) = InlineHandler::create(info, plugin, *table, &none, CHILD_LIMIT, CHILD_LIMIT) {
         say(answer, &Line::Doing(format!("destroy of its handler {}", handler.info.id)))?;
         drop(made);

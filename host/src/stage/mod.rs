@@ -4,6 +4,7 @@
 //! locked by its owner; [`collect`] removes those whose owner is gone. Handlers see neither.
 
 mod collect;
+mod kept;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -18,6 +19,8 @@ use crate::disk;
 use crate::faults::Point;
 use crate::target::Target;
 
+use kept::Kept;
+
 /// What hidden files beside a target begin with.
 pub(crate) const HIDDEN_PREFIX: &str = ".landfall-";
 
@@ -28,6 +31,8 @@ enum Form {
     Anonymous,
     /// A hidden file, locked by this process.
     Named(OsString),
+    /// The same, with a journal, for this process and later ones.
+    Kept(Kept),
     /// The store's own file, to be given a second name.
     Shared,
 }
@@ -38,6 +43,8 @@ pub(crate) struct Stage<'t> {
     target: &'t Target,
     file: File,
     form: Form,
+    /// Who is to own the target.
+    owner: Option<(u32, u32)>,
 }
 
 /// An error of the stage: whatever failed, no other location will do better here.
@@ -53,25 +60,28 @@ impl<'t> Stage<'t> {
     /// collected first.
     /// `owner` is given to it at once, so that not being allowed to shows before any byte is moved.
     pub(crate) fn open(target: &'t Target, keep: Duration, owner: Option<(u32, u32)>) -> Result<Self> {
-        let stage = Self::open_unowned(target, keep)?;
-        if let Some((uid, gid)) = owner {
-            disk::set_owner(stage.descriptor(), uid, gid).map_err(|error| {
-                Error::os(&error, format_args!("give the target to {uid}:{gid}")).scoped(Scope::Request)
-            })?;
-        }
+        let mut stage = Self::open_unowned(target, keep)?;
+        stage.owner = owner;
+        stage.give_to_owner()?;
         Ok(stage)
+    }
+
+    fn give_to_owner(&self) -> Result<()> {
+        let Some((uid, gid)) = self.owner else { return Ok(()) };
+        disk::set_owner(self.descriptor(), uid, gid)
+            .map_err(|error| Error::os(&error, format_args!("give the target to {uid}:{gid}")).scoped(Scope::Request))
     }
 
     fn open_unowned(target: &'t Target, keep: Duration) -> Result<Self> {
         let directory = target.directory();
         match disk::create_anonymous(directory) {
-            Ok(file) => Ok(Self { target, file: File::from(file), form: Form::Anonymous }),
+            Ok(file) => Ok(Self { target, file: File::from(file), form: Form::Anonymous, owner: None }),
             Err(error) if lacks_anonymous(&error) => {
                 collect::collect(directory, keep)?;
                 let name = hidden_name("stage")?;
                 let file = disk::create_named(directory, &name)
                     .map_err(|error| stage_error(&error, "make a file in the target's directory"))?;
-                let stage = Self { target, file: File::from(file), form: Form::Named(name) };
+                let stage = Self { target, file: File::from(file), form: Form::Named(name), owner: None };
                 rustix::fs::flock(&stage.file, FlockOperation::NonBlockingLockExclusive)
                     .map_err(|errno| stage_error(&errno.into(), "lock the stage"))?;
                 Ok(stage)
@@ -106,6 +116,7 @@ impl<'t> Stage<'t> {
     pub(crate) fn hidden_name(&self) -> Option<&OsStr> {
         match &self.form {
             Form::Named(name) => Some(name),
+            Form::Kept(kept) => Some(kept.name()),
             Form::Anonymous | Form::Shared => None,
         }
     }
@@ -134,26 +145,75 @@ impl<'t> Stage<'t> {
 
     /// The hidden name became the target's, or went otherwise.
     pub(crate) fn forget_hidden_name(&mut self) {
+        if let Form::Kept(kept) = &self.form {
+            remove(Point::JournalUnlink, self.target, kept.journal_name());
+        }
         self.form = Form::Anonymous;
     }
 
-    fn give_up(&mut self) {
-        if let Form::Named(name) = &self.form {
-            // What cannot be removed now is collected later: its lock goes with this process.
-            match disk::unlink(Point::StageUnlink, self.target.directory(), name) {
-                // The ledger has settled it.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => complain(format_args!("could not remove the stage {}: {error}", name.display())),
-                Ok(()) => {}
-            }
-            self.form = Form::Anonymous;
+    /// Makes the stage one that a later run can go on with: the hidden file of this `key`, taken over if an earlier run left
+    /// it. Gives its journal; `None` where that is not possible now, and the stage is as it was. Those that are older than
+    /// `age` are collected first.
+    pub(crate) fn keep(&mut self, key: &str, age: Duration) -> Result<Option<File>> {
+        if age.is_zero() || !matches!(self.form, Form::Anonymous | Form::Named(_)) {
+            return Ok(None);
         }
+        collect::collect(self.target.directory(), age)?;
+        let Some((kept, file, journal)) = Kept::open(self.target, key)? else { return Ok(None) };
+        self.give_up();
+        (self.file, self.form) = (file, Form::Kept(kept));
+        Ok(Some(journal))
+    }
+
+    /// There is a checkpoint: the stage is left behind if it is not published.
+    pub(crate) fn made_progress(&mut self) {
+        if let Form::Kept(kept) = &mut self.form {
+            kept.is_worth_it = true;
+        }
+    }
+
+    /// What is in the stage is of no use to anybody.
+    pub(crate) fn forget_progress(&mut self) {
+        if let Form::Kept(kept) = &mut self.form {
+            kept.is_worth_it = false;
+        }
+    }
+
+    /// Gives a stage that outlived a run to its owner: until now it was the agent's alone.
+    pub(crate) fn hand_over(&self) -> Result<()> {
+        match &self.form {
+            Form::Kept(_) => self.give_to_owner(),
+            _ => Ok(()),
+        }
+    }
+
+    fn give_up(&mut self) {
+        match &self.form {
+            Form::Named(name) => remove(Point::StageUnlink, self.target, name),
+            Form::Kept(kept) if !kept.is_worth_it => {
+                // The journal first: without it nobody believes the other.
+                remove(Point::JournalUnlink, self.target, kept.journal_name());
+                remove(Point::StageUnlink, self.target, kept.name());
+            }
+            Form::Kept(_) | Form::Anonymous | Form::Shared => {}
+        }
+        self.form = Form::Anonymous;
     }
 }
 
 impl Drop for Stage<'_> {
     fn drop(&mut self) {
         self.give_up();
+    }
+}
+
+/// Removes a hidden name. What cannot be removed now is collected later: its lock goes with this process.
+fn remove(point: Point, target: &Target, name: &OsStr) {
+    match disk::unlink(point, target.directory(), name) {
+        // The ledger has settled it.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => complain(format_args!("could not remove the stage {}: {error}", name.display())),
+        Ok(()) => {}
     }
 }
 

@@ -53,25 +53,24 @@ impl Judge<'_> {
         digests.into_iter().map(|digest| digest.to_ascii_lowercase()).collect()
     }
 
+    /// `isolation` holds for sections that do not say.
     pub(super) fn handler_sections(
         &mut self,
         written: BTreeMap<String, toml::Table>,
+        isolation: Isolation,
     ) -> BTreeMap<String, HandlerSection> {
         let at = At::top().key("handler");
         let judged = written.into_iter().map(|(name, table)| {
             let at = at.key(&name);
             let span = tree::key_span(self.tree, &at);
             self.findings.extend(bad_name(&name, span));
-            (name, self.handler_section(&at, table))
+            (name, self.handler_section(&at, table, isolation))
         });
         judged.collect()
     }
 
-    fn handler_section(&mut self, at: &At, mut table: toml::Table) -> HandlerSection {
+    fn handler_section(&mut self, at: &At, mut table: toml::Table, default: Isolation) -> HandlerSection {
         let isolation = table.remove("isolation").and_then(|written| Isolation::deserialize(written).ok());
-        if isolation == Some(Isolation::Worker) {
-            self.bad(&at.key("isolation"), "`isolation = \"worker\"` is not available", "not in this version");
-        }
         // Were it passed over, an operator would believe that it has an effect.
         if table.remove("allow_addresses").is_some() {
             let span = tree::key_span(self.tree, &at.key("allow_addresses"));
@@ -81,7 +80,7 @@ impl Judge<'_> {
             let value = self.json(&at.key(&key), value);
             (key, value)
         });
-        HandlerSection { isolation: isolation.unwrap_or_default(), config: Value::Object(own.collect()) }
+        HandlerSection { isolation: isolation.unwrap_or(default), config: Value::Object(own.collect()) }
     }
 
     /// Handlers get their settings as JSON: dates become strings, and what JSON cannot say is refused.

@@ -10,14 +10,15 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::DeTable;
 
+use super::Config;
 use super::error::Finding;
-use super::raw::{RawConfig, RawLimits, RawSize};
+use super::raw::RawConfig;
 use super::surroundings::Surroundings;
 use super::tree::{self, At};
-use super::units::{self, Size, UnitError};
-use super::{Config, Limits};
+use super::units::{self, UnitError};
 
 mod handlers;
+mod limits;
 mod stores;
 
 const NODE_NAME_MAX: usize = 255;
@@ -49,6 +50,7 @@ impl Judge<'_> {
             handlers: self.handlers(raw.handlers),
             plugin_dirs: self.plugin_dirs(&raw.plugin_dirs),
             plugin_sha256: raw.plugin_sha256.map(|digests| self.plugin_sha256(digests)),
+            isolation: raw.isolation,
             route: raw.route,
             selection: self.selection(raw.selection),
             state_dir: self.state_dir(raw.state_dir, surroundings),
@@ -58,7 +60,7 @@ impl Judge<'_> {
             limits: self.limits(&raw.limits),
             stores: self.stores(raw.stores),
             catalogs: self.catalogs(raw.catalogs),
-            handler_sections: self.handler_sections(raw.handler_sections),
+            handler_sections: self.handler_sections(raw.handler_sections, raw.isolation),
         }
     }
 
@@ -119,22 +121,6 @@ impl Judge<'_> {
         })
     }
 
-    fn limits(&mut self, raw: &RawLimits) -> Limits {
-        let at = At::top().key("limits");
-        let grace = at.key("grace");
-        let limits = Limits {
-            disk_bytes: self.size(&at.key("disk_bytes"), "disk_bytes", &raw.disk_bytes),
-            disks: raw.disks,
-            record_bytes: self.size(&at.key("record_bytes"), "record_bytes", &raw.record_bytes),
-            locations: raw.locations,
-            grace: self.duration(&grace, "grace", &raw.grace),
-        };
-        if units::duration(&raw.grace) == Ok(Duration::ZERO) {
-            self.bad_with_help(&grace, "`grace` is out of range", "less than 1ms", "a limit is never 0");
-        }
-        limits
-    }
-
     /// An absolute path without `..`, its superfluous slashes and dots removed.
     fn path(&mut self, at: &At, key: &str, written: &str) -> PathBuf {
         let path = Path::new(written);
@@ -153,17 +139,6 @@ impl Judge<'_> {
             self.findings.push(finding.maybe_help(help.map(str::to_owned)));
         }
         path.components().collect()
-    }
-
-    fn size(&mut self, at: &At, key: &str, written: &RawSize) -> u64 {
-        let size = match written {
-            RawSize::Bytes(bytes) => Size::of(*bytes),
-            RawSize::Text(text) => Size::parse(text),
-        };
-        size.map(|Size(bytes)| bytes).unwrap_or_else(|error| {
-            self.bad_unit(at, format!("`{key}` is not a size"), error);
-            0
-        })
     }
 
     fn duration(&mut self, at: &At, key: &str, written: &str) -> Duration {

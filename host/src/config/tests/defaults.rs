@@ -24,6 +24,7 @@ fn nothing_written_means_the_defaults() {
         handlers: Vec::new(),
         plugin_dirs: Vec::new(),
         plugin_sha256: None,
+        isolation: Isolation::Auto,
         route: RouteMode::HandlerFirst,
         selection: Strategy::default(),
         state_dir: PathBuf::from("/var/lib/landfall"),
@@ -36,6 +37,14 @@ fn nothing_written_means_the_defaults() {
             record_bytes: 1 << 20,
             locations: 1000,
             grace: Duration::from_secs(5),
+            stall: Duration::from_secs(60),
+            connections: 64,
+            connections_per_origin: 8,
+            bandwidth: None,
+            worker_memory: 1 << 30,
+            worker_cpu: Duration::from_secs(4 * 60 * 60),
+            resume_bytes: 64 << 20,
+            bench: Duration::from_secs(10 * 60),
         },
         stores: Vec::new(),
         catalogs: BTreeMap::new(),
@@ -56,6 +65,7 @@ fn everything_written_is_taken() {
         handlers = ["swift", "file"]
         plugin_dirs = ["/opt//landfall/./x/"]
         plugin_sha256 = ["{digest}"]
+        isolation = "worker"
         route = "location-first"
         selection = [{{ store-type = ["file", "swift"] }}, "weight"]
         state_dir = "/srv/state"
@@ -69,6 +79,14 @@ fn everything_written_is_taken() {
         record_bytes = 4096
         locations = 3
         grace = "500ms"
+        stall = "100ms"
+        connections = 4
+        connections_per_origin = 5
+        bandwidth = "100MiB"
+        worker_memory = "64MiB"
+        worker_cpu = "1s"
+        resume_bytes = 1
+        bench = "0s"
 
         [[store]]
         id = "nfs"
@@ -118,6 +136,7 @@ fn everything_written_is_taken() {
         handlers: vec!["swift".to_owned(), "file".to_owned()],
         plugin_dirs: vec![PathBuf::from("/opt/landfall/x")],
         plugin_sha256: Some(vec![digest.to_lowercase()]),
+        isolation: Isolation::Worker,
         route: RouteMode::LocationFirst,
         selection: Strategy::new(vec![Criterion::StoreType { prefer }, Criterion::Weight]).unwrap(),
         state_dir: PathBuf::from("/srv/state"),
@@ -130,6 +149,14 @@ fn everything_written_is_taken() {
             record_bytes: 4096,
             locations: 3,
             grace: Duration::from_millis(500),
+            stall: Duration::from_millis(100),
+            connections: 4,
+            connections_per_origin: 5,
+            bandwidth: Some(100 << 20),
+            worker_memory: 64 << 20,
+            worker_cpu: Duration::from_secs(1),
+            resume_bytes: 1,
+            bench: Duration::ZERO,
         },
         stores: vec![
             Store {
@@ -152,7 +179,7 @@ fn everything_written_is_taken() {
             (
                 "swift".to_owned(),
                 HandlerSection {
-                    isolation: Isolation::Auto,
+                    isolation: Isolation::Worker,
                     config: json!({
                         "since": "2026-01-02",
                         "retries": { "most": 3, "wait": 0.5, "on": [500, 503] },
@@ -164,6 +191,24 @@ fn everything_written_is_taken() {
     assert_eq!(config, expected);
     // Comparing paths does not see a slash too many.
     assert_eq!(config.stores[0].root.to_str(), Some("/var/lib/glance/images"));
+}
+
+#[test]
+fn a_handler_s_own_isolation_beats_the_file_s() {
+    let table = [
+        ("", None, Isolation::Auto),
+        ("", Some("worker"), Isolation::Worker),
+        ("inline", None, Isolation::Inline),
+        ("worker", None, Isolation::Worker),
+        ("worker", Some("inline"), Isolation::Inline),
+        ("inline", Some("auto"), Isolation::Auto),
+    ];
+    for (of_file, own, expected) in table {
+        let top = if of_file.is_empty() { String::new() } else { format!("isolation = '{of_file}'\n") };
+        let own = own.map(|own| format!("isolation = '{own}'\n")).unwrap_or_default();
+        let config = read(&format!("{top}[handler.a]\n{own}")).unwrap();
+        assert_eq!(config.handler_sections["a"].isolation, expected, "{top}{own}");
+    }
 }
 
 #[test]

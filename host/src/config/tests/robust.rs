@@ -32,6 +32,11 @@ fn piece() -> impl Strategy<Value = String> {
         "limits",
         "disk_bytes",
         "grace",
+        "stall",
+        "connections",
+        "bandwidth",
+        "worker_memory",
+        "bench",
         "store",
         "id",
         "type",
@@ -99,7 +104,19 @@ proptest! {
 
     #[test]
     fn any_value_for_any_key(
-        key in prop::sample::select(vec!["node", "handlers", "selection", "stage_keep", "limits.grace", "store", "handler.a.x"]),
+        key in prop::sample::select(vec![
+            "node",
+            "handlers",
+            "isolation",
+            "selection",
+            "stage_keep",
+            "limits.grace",
+            "limits.bandwidth",
+            "limits.worker_memory",
+            "store",
+            "handler.a.x",
+            "handler.a.isolation",
+        ]),
         pieces in prop::collection::vec(piece(), 0..6),
     ) {
         exercise(&format!("{key} = {}\n", pieces.concat()));

@@ -21,6 +21,7 @@ fn defaults_are_written_out() {
 node = "cpu-07"
 handlers = []
 plugin_dirs = []
+isolation = "auto"
 route = "handler-first"
 selection = ["weight", "location-order"]
 state_dir = "/var/lib/landfall"
@@ -37,6 +38,13 @@ disks = 64
 record_bytes = "1MiB"
 locations = 1000
 grace = "5s"
+stall = "1m"
+connections = 64
+connections_per_origin = 8
+worker_memory = "1GiB"
+worker_cpu = "4h"
+resume_bytes = "64MiB"
+bench = "10m"
 
 [catalog]
 
@@ -55,6 +63,7 @@ fn every_kind_of_entry_survives() {
         "[[store]]\nid = 's'\ntype = 'swift'\ncombine = true\n[[store]]\nid = 'f'\ntype = 'file'\nroot = '/a'\nverify = 'always'",
         "[handler.a]\nisolation = 'inline'\nx = [[1, 2.5, true], [{ y = 'z' }]]\nd = 2026-01-02T03:04:05Z\n[handler.b]",
         "[catalog.a]\ntype = 'directory'\npath = '/records'\n[limits]\ndisk_bytes = 9223372036854775807",
+        "isolation = 'worker'\n[handler.a]\n[handler.b]\nisolation = 'auto'\n[limits]\nbandwidth = '1GB'\nbench = '0s'",
     ];
     for text in texts {
         let config = read(text).unwrap();
@@ -90,20 +99,46 @@ fn members(values: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<St
     prop::collection::btree_map(key, values, 0..4).prop_map(|members| members.into_iter().collect())
 }
 
+fn limits() -> impl Strategy<Value = Limits> {
+    let size = |least: u64| least..=i64::MAX as u64;
+    let count = || 1..=u32::MAX;
+    let time = |least: u64| (least..1_000_000_000).prop_map(Duration::from_millis);
+    let sizes = (size(1), size(1), prop::option::of(size(1)), size(64 << 20), size(1));
+    let counts = (count(), count(), count(), count());
+    let times = (time(1), time(100), time(1000), time(0));
+    (sizes, counts, times).prop_map(|(sizes, counts, times)| {
+        let (disk_bytes, record_bytes, bandwidth, worker_memory, resume_bytes) = sizes;
+        let (disks, locations, connections, connections_per_origin) = counts;
+        let (grace, stall, worker_cpu, bench) = times;
+        Limits {
+            disk_bytes,
+            disks,
+            record_bytes,
+            locations,
+            grace,
+            stall,
+            connections,
+            connections_per_origin,
+            bandwidth,
+            worker_memory,
+            worker_cpu,
+            resume_bytes,
+            bench,
+        }
+    })
+}
+
 proptest! {
     #[test]
     fn any_configuration_survives(
         labels in prop::collection::btree_map(".{1,5}", ".*", 0..4),
-        (disk_bytes, record_bytes) in (1..=i64::MAX as u64, 1..=i64::MAX as u64),
-        (disks, locations) in (1..=u32::MAX, 1..=u32::MAX),
-        milliseconds in 1..1_000_000_000_u64,
+        limits in limits(),
+        isolation in prop::sample::select(vec![Isolation::Auto, Isolation::Worker, Isolation::Inline]),
         config in settings(),
     ) {
-        let grace = Duration::from_millis(milliseconds);
-        let limits = Limits { disk_bytes, disks, record_bytes, locations, grace };
         let section = HandlerSection { isolation: Isolation::Auto, config };
         let handler_sections = [("a".to_owned(), section)].into();
-        let config = Config { labels, limits, handler_sections, ..read("").unwrap() };
+        let config = Config { labels, limits, isolation, handler_sections, ..read("").unwrap() };
         prop_assert_eq!(shown_and_read(&config), config);
     }
 }

@@ -67,7 +67,7 @@ error: unknown key `colour`
 2 | colour = "red"
   | ^^^^^^ there is no such key here
   |
-  = help: the keys of this table are `allow_unhashed`, `catalog`, `handler`, `handlers`, `labels`, `legacy_md5`, `limits`, `node`, `plugin_dirs`, `plugin_sha256`, `route`, `selection`, `stage_keep`, `state_dir`, `store`
+  = help: the keys of this table are `allow_unhashed`, `catalog`, `handler`, `handlers`, `isolation`, `labels`, `legacy_md5`, `limits`, `node`, `plugin_dirs`, `plugin_sha256`, `route`, `selection`, `stage_keep`, `state_dir`, `store`
 
 error: unknown key `disk-bytes`
  --> landfall.toml:5:1
@@ -241,6 +241,7 @@ fn unknown_values() {
     shows(
         r#"
 route = "location_first"
+isolation = "Worker"
 
 [[store]]
 id = "a"
@@ -263,30 +264,38 @@ error: unknown `route`
   |
   = help: did you mean "location-first"?
 
-error: unknown `type`
- --> landfall.toml:5:8
+error: unknown `isolation`
+ --> landfall.toml:2:13
   |
-5 | type = "flie"
+2 | isolation = "Worker"
+  |             ^^^^^^^^ known are `auto`, `worker`, `inline`
+  |
+  = help: did you mean "worker"?
+
+error: unknown `type`
+ --> landfall.toml:6:8
+  |
+6 | type = "flie"
   |        ^^^^^^ known are `file`, `http`, `rbd`, `swift`, `cinder`, `vmware`, `s3`
   |
   = help: did you mean "file"?
 
 error: unknown `verify`
- --> landfall.toml:7:10
+ --> landfall.toml:8:10
   |
-7 | verify = "sometimes"
+8 | verify = "sometimes"
   |          ^^^^^^^^^^^ known are `once`, `always`, `never`
 
 error: unknown `type`
-  --> landfall.toml:10:8
+  --> landfall.toml:11:8
    |
-10 | type = "glance"
+11 | type = "glance"
    |        ^^^^^^^^ known are `directory`
 
 error: unknown `isolation`
-  --> landfall.toml:13:13
+  --> landfall.toml:14:13
    |
-13 | isolation = "none"
+14 | isolation = "none"
    |             ^^^^^^ known are `auto`, `worker`, `inline`
 "#,
     );
@@ -300,6 +309,8 @@ fn numbers_out_of_range() {
 disk_bytes = 0
 disks = 0
 locations = -1
+connections = 0
+connections_per_origin = 4294967296
 
 [handler.x]
 float = 1e999
@@ -324,17 +335,29 @@ error: `locations` is out of range
 4 | locations = -1
   |             ^^ less than 1
 
-error: `float` is out of range
- --> landfall.toml:7:9
+error: `connections` is out of range
+ --> landfall.toml:5:15
   |
-7 | float = 1e999
+5 | connections = 0
+  |               ^ less than 1
+
+error: `connections_per_origin` is out of range
+ --> landfall.toml:6:26
+  |
+6 | connections_per_origin = 4294967296
+  |                          ^^^^^^^^^^ more than 4294967295
+
+error: `float` is out of range
+ --> landfall.toml:9:9
+  |
+9 | float = 1e999
   |         ^^^^^ does not fit into 64 bits
 
 error: `whole` is out of range
- --> landfall.toml:8:9
-  |
-8 | whole = 99999999999999999999
-  |         ^^^^^^^^^^^^^^^^^^^^ does not fit into 64 bits
+  --> landfall.toml:10:9
+   |
+10 | whole = 99999999999999999999
+   |         ^^^^^^^^^^^^^^^^^^^^ does not fit into 64 bits
 "#,
     );
 }
@@ -345,27 +368,20 @@ fn secrets_are_not_shown() {
         r#"
 [handler.swift]
 user = { name = "u", password = "geheim" }
-isolation = "worker"
 url = [inf, "https://u:geheim@auth/v3?token=geheim"]
 password = [inf, "geheim"]
 "#,
         r#"
-error: `isolation = "worker"` is not available
- --> landfall.toml:3:13
-  |
-3 | isolation = "worker"
-  |             ^^^^^^^^ not in this version
-
 error: handlers get their settings as JSON
- --> landfall.toml:4:8
+ --> landfall.toml:3:8
   |
-4 | url = [inf, ***************************************]
+3 | url = [inf, ***************************************]
   |        ^^^ JSON has no such number
 
 error: handlers get their settings as JSON
- --> landfall.toml:5:13
+ --> landfall.toml:4:13
   |
-5 | password = [***, ********]
+4 | password = [***, ********]
   |             ^^^ JSON has no such number
 "#,
     );
@@ -401,7 +417,7 @@ error: unknown key `a␛[31m`
 1 | "a\u001b[31m" = 1
   | ^^^^^^^^^^^^^ there is no such key here
   |
-  = help: the keys of this table are `allow_unhashed`, `catalog`, `handler`, `handlers`, `labels`, `legacy_md5`, `limits`, `node`, `plugin_dirs`, `plugin_sha256`, `route`, `selection`, `stage_keep`, `state_dir`, `store`
+  = help: the keys of this table are `allow_unhashed`, `catalog`, `handler`, `handlers`, `isolation`, `labels`, `legacy_md5`, `limits`, `node`, `plugin_dirs`, `plugin_sha256`, `route`, `selection`, `stage_keep`, `state_dir`, `store`
 "#,
     );
 }

@@ -157,6 +157,75 @@ error: `grace` is out of range
 }
 
 #[test]
+fn the_least_of_a_limit() {
+    shows(
+        r#"
+[limits]
+grace = "forever"
+stall = "99ms"
+bandwidth = "0"
+worker_memory = "1MiB"
+worker_cpu = "0s"
+resume_bytes = "64M"
+bench = "10"
+"#,
+        r#"
+error: `grace` is not a time
+ --> landfall.toml:2:9
+  |
+2 | grace = "forever"
+  |         ^^^^^^^^^ not a time
+  |
+  = help: write whole numbers with units: ms, s, m, h, d, w, for instance `90s` or `1h 30m`
+
+error: `stall` is out of range
+ --> landfall.toml:3:9
+  |
+3 | stall = "99ms"
+  |         ^^^^^^ less than 100ms
+
+error: `bandwidth` is not a size
+ --> landfall.toml:4:13
+  |
+4 | bandwidth = "0"
+  |             ^^^ less than 1
+  |
+  = help: the least is 1 byte
+
+error: `worker_memory` is out of range
+ --> landfall.toml:5:17
+  |
+5 | worker_memory = "1MiB"
+  |                 ^^^^^^ less than 64MiB
+
+error: `worker_cpu` is out of range
+ --> landfall.toml:6:14
+  |
+6 | worker_cpu = "0s"
+  |              ^^^^ less than 1s
+  |
+  = help: a limit is never 0
+
+error: `resume_bytes` is not a size
+ --> landfall.toml:7:16
+  |
+7 | resume_bytes = "64M"
+  |                ^^^^^ not a unit of size
+  |
+  = help: write a whole number and a unit: B, KiB, MiB, GiB, TiB, PiB (powers of 1024), kB, MB, GB, TB, PB (powers of 1000)
+
+error: `bench` is not a time
+ --> landfall.toml:8:9
+  |
+8 | bench = "10"
+  |         ^^^^ no unit of time
+  |
+  = help: write whole numbers with units: ms, s, m, h, d, w, for instance `90s` or `1h 30m`
+"#,
+    );
+}
+
+#[test]
 fn criteria() {
     shows(
         r#"
@@ -415,7 +484,6 @@ fn handler_sections() {
     shows(
         r#"
 [handler.file]
-isolation = "worker"
 allow_addresses = ["127.0.0.1"]
 weight = nan
 deep = [{ a = inf }]
@@ -423,34 +491,28 @@ deep = [{ a = inf }]
 [handler.Bad_Name]
 "#,
         r#"
-error: `isolation = "worker"` is not available
- --> landfall.toml:2:13
-  |
-2 | isolation = "worker"
-  |             ^^^^^^^^ not in this version
-
 error: `allow_addresses` is not available
- --> landfall.toml:3:1
+ --> landfall.toml:2:1
   |
-3 | allow_addresses = ["127.0.0.1"]
+2 | allow_addresses = ["127.0.0.1"]
   | ^^^^^^^^^^^^^^^ not in this version
 
 error: handlers get their settings as JSON
- --> landfall.toml:4:10
+ --> landfall.toml:3:10
   |
-4 | weight = nan
+3 | weight = nan
   |          ^^^ JSON has no such number
 
 error: handlers get their settings as JSON
- --> landfall.toml:5:15
+ --> landfall.toml:4:15
   |
-5 | deep = [{ a = inf }]
+4 | deep = [{ a = inf }]
   |               ^^^ JSON has no such number
 
 error: this cannot name a handler
- --> landfall.toml:7:10
+ --> landfall.toml:6:10
   |
-7 | [handler.Bad_Name]
+6 | [handler.Bad_Name]
   |          ^^^^^^^^ only a-z, 0-9 and - can be in it
 "#,
     );

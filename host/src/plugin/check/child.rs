@@ -89,7 +89,7 @@ fn try_one(findings: &mut Findings, loaded: &Loaded, number: usize, job: &CheckJ
         return Ok(());
     };
     let create = |config: &Value| {
-        let plugin = loaded.identity(&job.file);
+        let plugin = loaded.shape.identity(&job.file);
         InlineHandler::create(shape.info.clone(), plugin, *table, config, SETUP_LIMIT, GRACE)
     };
     let mut hung = false;

@@ -27,7 +27,7 @@ pub(super) fn context(target: Option<&Target>, limit: Duration) -> Result<CallCo
     let cancel = Cancel::new()?.with_deadline(Some(Instant::now() + limit));
     let url = target.map(|target| target.url.clone().into_bytes());
     let secrets = Arc::new(move |name: &str| if name == LOCATION_URL { url.clone() } else { None });
-    Ok(CallContext { secrets, ..CallContext::quiet(cancel) })
+    Ok(CallContext { secrets, ..CallContext::quiet(cancel, limit) })
 }
 
 /// A context of one operation that moves bytes.
@@ -59,7 +59,7 @@ pub(super) fn try_handler(
     };
     let target = target.filter(ours);
     let probe = |request: &Request| {
-        context(target, OPERATION_LIMIT).and_then(|call| handler.probe(&call, request)).map(|probe| probe.accepts)
+        context(target, OPERATION_LIMIT).and_then(|call| handler.probe_one(&call, request)).map(|probe| probe.accepts)
     };
     findings.run("probe-foreign", || Outcome::any(probe(&request("no-such-scheme:// \u{1}\u{202e}"))))?;
     for scheme in &info.schemes {

@@ -174,7 +174,7 @@ fn what_a_source_says_is_not_believed() {
 fn what_is_not_offered_is_said_so_or_taken_for_a_yes() {
     let faults = Faults::new(GRACE);
     let call = quiet();
-    assert!(faults.source.probe(&call, &request("fault-source://x")).unwrap().accepts);
+    assert!(faults.source.probe_one(&call, &request("fault-source://x")).unwrap().accepts);
     assert_eq!(faults.source.status(&call).unwrap_err().kind(), ErrorKind::Unsupported);
     assert_eq!(faults.source.placement_removed(&call, &Default::default()), Ok(()));
     assert_eq!(faults.transfer.open(&call, &request("")).err().unwrap().kind(), ErrorKind::Unsupported);

@@ -13,7 +13,7 @@ const SHORT_GRACE: Duration = Duration::from_millis(100);
 
 fn soon() -> CallContext {
     let deadline = Instant::now() + Duration::from_millis(100);
-    CallContext::quiet(Cancel::new().unwrap().with_deadline(Some(deadline)))
+    CallContext::quiet(Cancel::new().unwrap().with_deadline(Some(deadline)), Duration::from_secs(60))
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn a_call_that_hangs_is_given_up_and_the_handler_with_it() {
     assert_eq!((open().kind(), begun.elapsed() < Duration::from_secs(3)), (ErrorKind::Cancelled, true));
     let next = faults.open_error("text/x");
     assert_eq!((next.kind(), next.code()), (ErrorKind::Crashed, "handler-wedged"));
-    assert_eq!(faults.source.probe(&quiet(), &request("")).map(|probe| probe.accepts), Ok(true));
+    assert_eq!(faults.source.probe_one(&quiet(), &request("")).map(|probe| probe.accepts), Ok(true));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_serial_handler_has_one_call_at_a_time() {
     let faults = Faults::with(Duration::from_secs(5), &["-DSERIAL"]);
     let first = Cancel::new().unwrap();
     thread::scope(|scope| {
-        let slow = CallContext::quiet(first.clone());
+        let slow = CallContext::quiet(first.clone(), Duration::from_secs(60));
         let running = scope.spawn({
             let faults = &faults;
             move || faults.source.open(&slow, &request("fault-source://slow")).err().unwrap()

@@ -83,7 +83,7 @@ fn request(url: &str) -> Request {
 }
 
 fn quiet() -> CallContext {
-    CallContext::quiet(Cancel::new().unwrap())
+    CallContext::quiet(Cancel::new().unwrap(), Duration::from_secs(60))
 }
 
 /// Gives at most three bytes of room at a time.

@@ -8,6 +8,8 @@ use std::time::Instant;
 use super::super::scan::{NoCache, Scan, ScanCache, scan};
 use super::super::{LoadOptions, PluginOutcome, Plugins};
 use super::*;
+use crate::config::Isolation;
+use crate::worker::WorkerSettings;
 
 /// A site with one plugin file and an agent that is a shell script.
 struct Site {
@@ -117,8 +119,14 @@ fn bad_plugins_are_reported_and_never_fatal() {
             directories: vec![root.join("none"), root.join("open"), root.join("plugins")],
             allowed: None,
             agent: root.join("agent"),
-            configs: BTreeMap::new(),
-            grace: Duration::from_secs(1),
+            sections: BTreeMap::new(),
+            isolation: Isolation::Inline,
+            workers: WorkerSettings {
+                agent: PathBuf::from("/nonexistent"),
+                memory: 1 << 30,
+                cpu: Duration::from_secs(60),
+                grace: Duration::from_secs(1),
+            },
         },
         &NoCache,
     );

@@ -1,0 +1,145 @@
+//! What is kept of an interrupted download, and how the next run goes on from it.
+//!
+//! The stage is then a hidden file beside the target, with a journal that tells which of its bytes are on the disk. It is
+//! the agent's own, and still nothing of it is believed that the whole digest does not bear out in the end.
+
+use std::time::{Duration, Instant};
+
+use landfall_handler_api::Result;
+
+use super::Want;
+use super::board::Board;
+use super::fetch::due;
+use super::journal::{Checkpoint, Journal, Piece};
+use super::pieces::Pieces;
+use super::written;
+use crate::complaint::complain;
+use crate::digest::{Algorithm, Hasher};
+use crate::disk;
+use crate::identity::FileVersion;
+use crate::stage::{Stage, stage_error};
+
+/// Bytes after which a checkpoint is due, and the time after which it is for fewer.
+const EVERY_BYTES: u64 = 32 << 20;
+const EVERY: Duration = Duration::from_secs(5);
+/// A download that was interrupted more often than this begins anew.
+const ORIGINS_MAX: usize = 64;
+
+/// The journal of a kept stage.
+pub(super) struct Resume {
+    journal: Journal,
+    digest: crate::digest::Digest,
+    size: u64,
+    bytes: u64,
+    at: Instant,
+}
+
+/// What an earlier run left.
+#[derive(Default)]
+pub(super) struct Resumed {
+    pub(super) pieces: Pieces,
+    pub(super) origins: Vec<String>,
+    pub(super) hashed: u64,
+    pub(super) hasher: Option<Hasher>,
+}
+
+impl Resume {
+    /// Makes `stage` one that is kept, and takes over what an earlier run left. `None` where that is not wanted, or not
+    /// possible now.
+    pub(super) fn begin(stage: &mut Stage<'_>, size: u64, want: &Want<'_>) -> Result<Option<(Self, Resumed)>> {
+        let Some(digest) = want.digest.filter(|_| size >= want.resume_bytes) else { return Ok(None) };
+        let Some(file) = stage.keep(&key(stage, digest), want.stage_keep)? else { return Ok(None) };
+        let (journal, checkpoint, damaged) = Journal::open(file)?;
+        if damaged {
+            complain(format_args!(
+                "a checkpoint of the interrupted download for {} is damaged and not used",
+                stage.target().path().display()
+            ));
+        }
+        let version = FileVersion::of(stage.file())?;
+        let fits = |checkpoint: &Checkpoint| {
+            checkpoint.origins.len() < ORIGINS_MAX
+                && checkpoint.digest == *digest
+                && checkpoint.size == size
+                && checkpoint.file.is(&version.identity)
+                && version.size == size
+        };
+        let resumed = checkpoint.filter(fits).and_then(|checkpoint| restore(checkpoint, digest.algorithm));
+        let resumed = match resumed {
+            Some(resumed) => resumed,
+            None => {
+                // Whatever is in there is of no known origin.
+                stage.set_size(0)?;
+                Resumed::default()
+            }
+        };
+        for hole in resumed.pieces.missing(size).iter().filter(|_| version.size > 0) {
+            // What was written after the last checkpoint; zeros that are left out must find zeros there.
+            if resumed.pieces.bytes() > 0 {
+                written::zero(stage.file(), hole.start, hole.end.saturating_sub(hole.start))?;
+            }
+        }
+        let bytes = resumed.pieces.bytes();
+        Ok(Some((Self { journal, digest: digest.clone(), size, bytes, at: Instant::now() }, resumed)))
+    }
+
+    /// Writes a checkpoint if enough has come since the last one.
+    pub(super) fn checkpoint_if_due(&mut self, board: &Board, stage: &mut Stage<'_>, origins: &[String]) -> Result<()> {
+        let there = board.pieces().bytes();
+        let new = there.saturating_sub(self.bytes);
+        if new >= EVERY_BYTES || new > 0 && due(self.at, EVERY) {
+            return self.checkpoint(board, stage, origins);
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint: first the bytes to the disk, then the word of it.
+    pub(super) fn checkpoint(&mut self, board: &Board, stage: &mut Stage<'_>, origins: &[String]) -> Result<()> {
+        let (pieces, digest) = board.snapshot();
+        let state = digest.and_then(|(hashed, state)| Some((hashed, state.recv().ok()?)));
+        // Without its state, the digest begins anew next time, over bytes that need not be fetched again.
+        let (hashed, state) = state.unwrap_or_default();
+        disk::sync_data(stage.descriptor()).map_err(|error| stage_error(&error, "sync the stage"))?;
+        let checkpoint = Checkpoint {
+            digest: self.digest.clone(),
+            size: self.size,
+            file: FileVersion::of(stage.file())?.identity,
+            pieces: pieces.iter().map(|(range, origin)| Piece { start: range.start, end: range.end, origin }).collect(),
+            origins: origins.to_vec(),
+            hashed,
+            state,
+        };
+        match self.journal.write(&checkpoint) {
+            // Too many small pieces to be written down: the last checkpoint is as true as before.
+            Err(error) if error.code() == "journal-full" => return Ok(()),
+            written => written?,
+        }
+        (self.bytes, self.at) = (pieces.bytes(), Instant::now());
+        stage.made_progress();
+        Ok(())
+    }
+}
+
+/// Names the stage of this target and digest.
+fn key(stage: &Stage<'_>, digest: &crate::digest::Digest) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let mut hasher = Algorithm::Sha256.hasher();
+    hasher.update(stage.target().name().as_bytes());
+    hasher.update(b"\0");
+    hasher.update(digest.to_string().as_bytes());
+    hasher.finish().value.chars().take(16).collect()
+}
+
+/// A checkpoint in the engine's terms; none if it does not hold together.
+fn restore(checkpoint: Checkpoint, algorithm: Algorithm) -> Option<Resumed> {
+    checkpoint.check().ok()?;
+    let hasher = match checkpoint.hashed {
+        0 => algorithm.hasher(),
+        _ => Hasher::resume(algorithm, &checkpoint.state)?,
+    };
+    let mut pieces = Pieces::default();
+    for piece in &checkpoint.pieces {
+        pieces.put(piece.start..piece.end, piece.origin);
+    }
+    Some(Resumed { pieces, origins: checkpoint.origins, hashed: checkpoint.hashed, hasher: Some(hasher) })
+}

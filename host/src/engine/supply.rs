@@ -1,0 +1,39 @@
+//! The locations of one image's bytes, one after the other.
+
+use std::sync::Arc;
+
+use landfall_handler_api::{Error, Request, Result};
+
+use crate::plugin::{CallContext, Handler};
+
+/// A location of the bytes, and the handler that opens it.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    /// Who opens it.
+    pub(crate) handler: Arc<dyn Handler>,
+    /// What it is asked.
+    pub(crate) request: Request,
+    /// Cancellation, progress, and this location's secrets.
+    pub(crate) call: CallContext,
+    /// The location, redacted; or the handler's id, for one that needs no location.
+    pub(crate) name: String,
+    /// Scheme and host, or the store's id: what connections are counted by.
+    pub(crate) connects_to: String,
+}
+
+/// Where the engine turns when an origin fails in the middle, and what it tells of origins. Called from the placement's
+/// thread.
+pub(crate) trait Supply {
+    /// Whether there is another origin of the same bytes to go on with.
+    fn has_other(&self) -> bool;
+
+    /// The origin at hand failed with `error` after `bytes` of its bytes had arrived. Gives the next one of the same bytes,
+    /// or the error that ends the attempt. `later`: the failed one may be tried again after the others.
+    fn next(&mut self, error: Error, bytes: u64, later: bool) -> Result<Origin>;
+
+    /// The failure that is about to be told is the unpacker's.
+    fn unpacker_failed(&mut self);
+
+    /// The bytes of the origin of this name are not the image's; the other origins' are.
+    fn lied(&mut self, name: &str, message: &str);
+}

@@ -1,0 +1,244 @@
+//! The bench: handlers that crashed and are not used for a while.
+
+use std::time::Duration;
+
+use landfall_handler_api::Result;
+use rusqlite::{OptionalExtension, params};
+
+use super::{Ledger, failed, now};
+use crate::faults::Point;
+
+/// Crashes that are kept of one handler; the oldest go first.
+const KEEP: i64 = 1_000;
+
+/// A handler that crashed on so many different images is at fault, whatever the image.
+const IMAGES: usize = 3;
+
+/// The second step of the ledger's layout.
+pub(super) const TABLE: &str = "
+CREATE TABLE crash (
+    handler TEXT NOT NULL,
+    -- The digest of its bytes, or the id of its record.
+    image TEXT NOT NULL,
+    -- Milliseconds since 1970.
+    at INTEGER NOT NULL,
+    -- The error's code.
+    code TEXT NOT NULL,
+    PRIMARY KEY (handler, image)
+) STRICT;
+";
+
+/// Why a handler is not used for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Benched {
+    /// When it last crashed, in milliseconds since 1970.
+    pub(crate) since: i64,
+    /// 1: it crashed on this image. More: on so many different images, so that it is not used for any.
+    pub(crate) images: usize,
+    /// The code of that crash.
+    pub(crate) code: String,
+}
+
+impl Ledger {
+    /// Writes down that `handler` crashed on `image`, a digest or a record's id. An earlier crash on the same image is
+    /// replaced, and what is older than `keep` dropped.
+    pub(crate) fn crashed(&self, handler: &str, image: &str, code: &str, keep: Duration) -> Result<()> {
+        self.change(Point::LedgerCrash, |transaction| {
+            let now = now();
+            transaction
+                .execute("DELETE FROM crash WHERE at < ?1", [now.saturating_sub(milliseconds(keep))])
+                .map_err(failed("change"))?;
+            // A replaced row gets a new number: the numbers are the order of crashes, whatever the clock says.
+            transaction
+                .execute(
+                    "INSERT OR REPLACE INTO crash (handler, image, at, code) VALUES (?1, ?2, ?3, ?4)",
+                    params![handler, image, now, code],
+                )
+                .map_err(failed("change"))?;
+            transaction
+                .execute(
+                    "DELETE FROM crash WHERE handler = ?1 AND rowid NOT IN
+                     (SELECT rowid FROM crash WHERE handler = ?1 ORDER BY rowid DESC LIMIT ?2)",
+                    params![handler, KEEP],
+                )
+                .map_err(failed("change"))?;
+            Ok(())
+        })
+    }
+
+    /// Whether `handler` is on the bench for `image` now: within the last `bench` it crashed on this image, or on three
+    /// different ones.
+    pub(crate) fn benched(&self, handler: &str, image: &str, bench: Duration) -> Result<Option<Benched>> {
+        if bench.is_zero() {
+            return Ok(None);
+        }
+        self.pull_back_crashes()?;
+        let after = now().saturating_sub(milliseconds(bench));
+        let connection = self.connection.borrow();
+        let mut statement = connection
+            .prepare("SELECT image, at, code FROM crash WHERE handler = ?1 AND at > ?2 ORDER BY rowid DESC")
+            .map_err(failed("read"))?;
+        let crashes = statement
+            .query_map(params![handler, after], |row| {
+                Ok((row.get::<_, String>(0)?, Benched { since: row.get(1)?, images: 1, code: row.get(2)? }))
+            })
+            .map_err(failed("read"))?;
+        let mut crashes = crashes.collect::<rusqlite::Result<Vec<_>>>().map_err(failed("read"))?;
+        if let Some(at) = crashes.iter().position(|(crashed_on, _)| crashed_on == image) {
+            return Ok(Some(crashes.swap_remove(at).1));
+        }
+        let images = crashes.len();
+        let newest = crashes.into_iter().next().filter(|_| images >= IMAGES);
+        Ok(newest.map(|(_, newest)| Benched { images, ..newest }))
+    }
+
+    /// A crash in the future was written before the clock went back. It counts as now, on the disk too: else the bench
+    /// would last for as long as the clock was wrong.
+    fn pull_back_crashes(&self) -> Result<()> {
+        let ahead = self.connection.borrow().query_row("SELECT 1 FROM crash WHERE at > ?1", [now()], |_| Ok(()));
+        match ahead.optional().map_err(failed("read"))? {
+            None => Ok(()),
+            Some(()) => self.change(Point::LedgerCrash, |transaction| {
+                transaction.execute("UPDATE crash SET at = ?1 WHERE at > ?1", [now()]).map_err(failed("change"))?;
+                Ok(())
+            }),
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    struct Bench {
+        ledger: Ledger,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            Self { ledger: Ledger::open(directory.path()).unwrap(), _directory: directory }
+        }
+
+        fn crashed(&self, handler: &str, image: &str) {
+            self.ledger.crashed(handler, image, "worker-killed", 10 * MINUTE).unwrap();
+        }
+
+        /// Moves every crash into the past, or with a negative number into the future.
+        fn age(&self, milliseconds: i64) {
+            self.ledger.connection.borrow().execute("UPDATE crash SET at = at - ?1", [milliseconds]).unwrap();
+        }
+
+        /// On how many images the handler crashed, if it is benched.
+        fn images(&self, handler: &str, image: &str) -> Option<usize> {
+            self.ledger.benched(handler, image, MINUTE).unwrap().map(|benched| benched.images)
+        }
+
+        fn rows(&self) -> i64 {
+            self.ledger.connection.borrow().query_row("SELECT count(*) FROM crash", [], |row| row.get(0)).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_crash_benches_the_handler_for_the_image_and_the_time() {
+        let bench = Bench::new();
+        assert_eq!(bench.images("http", "a"), None);
+        let before = now();
+        bench.crashed("http", "a");
+        let benched = bench.ledger.benched("http", "a", MINUTE).unwrap().unwrap();
+        assert!((before..=now()).contains(&benched.since));
+        assert_eq!((benched.images, benched.code.as_str()), (1, "worker-killed"));
+        assert_eq!((bench.images("http", "b"), bench.images("swift", "a")), (None, None));
+
+        bench.age(50_000);
+        assert_eq!(bench.images("http", "a"), Some(1));
+        bench.age(10_000);
+        assert_eq!(bench.images("http", "a"), None);
+    }
+
+    #[test]
+    fn a_new_crash_begins_the_time_anew() {
+        let bench = Bench::new();
+        bench.crashed("http", "a");
+        bench.age(60_000);
+        bench.ledger.crashed("http", "a", "stalled", 10 * MINUTE).unwrap();
+        let benched = bench.ledger.benched("http", "a", MINUTE).unwrap().unwrap();
+        assert_eq!((benched.code.as_str(), bench.rows()), ("stalled", 1));
+    }
+
+    #[test]
+    fn three_images_bench_the_handler_for_all() {
+        let bench = Bench::new();
+        for image in ["a", "b", "b"] {
+            bench.crashed("http", image);
+        }
+        assert_eq!(bench.images("http", "z"), None, "two images");
+        bench.ledger.crashed("http", "c", "last", 10 * MINUTE).unwrap();
+        let benched = bench.ledger.benched("http", "z", MINUTE).unwrap().unwrap();
+        assert_eq!((benched.images, benched.code.as_str()), (3, "last"));
+        assert_eq!((bench.images("http", "a"), bench.images("swift", "z")), (Some(1), None));
+
+        bench.age(60_000);
+        bench.crashed("http", "d");
+        assert_eq!(bench.images("http", "z"), None, "three of the four are over");
+    }
+
+    #[test]
+    fn without_a_time_nobody_is_benched() {
+        let bench = Bench::new();
+        for image in ["a", "b", "c"] {
+            bench.ledger.crashed("http", image, "worker-killed", Duration::ZERO).unwrap();
+        }
+        bench.age(-1_000_000);
+        for image in ["a", "z"] {
+            assert_eq!(bench.ledger.benched("http", image, Duration::ZERO).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_went_back_does_not_bench_for_longer() {
+        let bench = Bench::new();
+        bench.crashed("http", "a");
+        bench.age(-1_000_000_000);
+        let since = bench.ledger.benched("http", "a", MINUTE).unwrap().unwrap().since;
+        assert!(since <= now());
+        bench.age(60_000);
+        assert_eq!(bench.images("http", "a"), None);
+    }
+
+    #[test]
+    fn old_crashes_are_dropped() {
+        let bench = Bench::new();
+        bench.crashed("http", "a");
+        bench.age(1_000_000);
+        bench.crashed("swift", "a");
+        assert_eq!(bench.rows(), 1);
+        // The longest time has no begin.
+        bench.ledger.crashed("swift", "b", "worker-killed", Duration::MAX).unwrap();
+        assert!(bench.ledger.benched("swift", "b", Duration::MAX).unwrap().is_some());
+    }
+
+    #[test]
+    fn no_handler_has_more_rows_than_are_kept() {
+        let bench = Bench::new();
+        bench.crashed("swift", "a");
+        let rows = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
+                    INSERT INTO crash SELECT 'http', 'image' || n, ?2, 'c' FROM n";
+        bench.ledger.connection.borrow().execute(rows, params![KEEP, now()]).unwrap();
+        bench.crashed("http", "image2");
+        assert_eq!(bench.rows(), KEEP + 1);
+        bench.crashed("http", "one more");
+        assert_eq!(bench.rows(), KEEP + 1);
+        let oldest = "SELECT image FROM crash WHERE handler = 'http' ORDER BY rowid LIMIT 1";
+        let oldest: String = bench.ledger.connection.borrow().query_row(oldest, [], |row| row.get(0)).unwrap();
+        assert_eq!(oldest, "image3", "the first one went, the second crashed again");
+        assert_eq!(bench.images("http", "one more"), Some(1));
+    }
+}

@@ -1,0 +1,293 @@
+//! The attempts of a plan, one after the other, and what their failures rule out.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+
+use crate::cancel::Cancel;
+use crate::catalog::Image;
+use crate::complaint::complain;
+use crate::decision::{AttemptOutcome, Decision};
+use crate::engine::{Origin, Supply, Unpacker};
+use crate::ledger::Ledger;
+use crate::place::Placed;
+use crate::plugin::{CallContext, Pulse};
+use crate::progress::Watch;
+use crate::publish;
+use crate::redact;
+use crate::route::{Attempt, Chain, LOCATION_URL, Plan, Unpacking};
+
+/// How often one attempt is returned to after the others.
+const RETURNS_MAX: u32 = 3;
+/// Characters of a location's name in messages and journals.
+const NAME_MAX: usize = 300;
+
+/// The attempts of one placement.
+pub(crate) struct Trials<'a> {
+    pending: VecDeque<Attempt>,
+    current: Option<Current>,
+    made: usize,
+    image: &'a Image,
+    ledger: &'a Ledger,
+    decision: &'a mut Decision,
+    cancel: &'a Cancel,
+    watch: &'a dyn Watch,
+    stall: std::time::Duration,
+    bench: std::time::Duration,
+    dead_handlers: HashSet<String>,
+    returns: HashMap<(String, Option<usize>), u32>,
+    last: Option<Error>,
+}
+
+/// The attempt that is being made.
+struct Current {
+    attempt: Attempt,
+    began: Instant,
+    bytes: u64,
+    /// Whether it was its unpacker that failed.
+    unpacker_failed: bool,
+}
+
+impl<'a> Trials<'a> {
+    pub(crate) fn new(
+        plan: Plan,
+        image: &'a Image,
+        ledger: &'a Ledger,
+        decision: &'a mut Decision,
+        cancel: &'a Cancel,
+        watch: &'a dyn Watch,
+    ) -> Self {
+        Self {
+            stall: plan.stall,
+            bench: plan.bench,
+            pending: plan.attempts.into(),
+            current: None,
+            made: 0,
+            image,
+            ledger,
+            decision,
+            cancel,
+            watch,
+            dead_handlers: HashSet::new(),
+            returns: HashMap::new(),
+            last: None,
+        }
+    }
+
+    /// Makes the next attempt that nothing rules out the current one; false when there is none.
+    pub(crate) fn next_attempt(&mut self) -> bool {
+        while let Some(attempt) = self.pending.pop_front() {
+            if self.is_dead(&attempt) {
+                self.decision.skipped(&attempt, "an earlier failure ruled this handler out");
+                continue;
+            }
+            let of = self.made.saturating_add(self.pending.len()).saturating_add(1);
+            self.watch.attempt(self.made, of, &attempt);
+            self.made = self.made.saturating_add(1);
+            self.current = Some(Current { attempt, began: Instant::now(), bytes: 0, unpacker_failed: false });
+            return true;
+        }
+        false
+    }
+
+    fn is_dead(&self, attempt: &Attempt) -> bool {
+        attempt.handlers().iter().any(|handler| self.dead_handlers.contains(*handler))
+    }
+
+    /// The attempt that is being made.
+    pub(crate) fn attempt(&self) -> Result<&Attempt> {
+        let none = || Error::new(ErrorKind::Internal, "no-attempt", "no attempt is being made");
+        self.current.as_ref().map(|current| &current.attempt).ok_or_else(none)
+    }
+
+    /// The decision so far.
+    pub(crate) fn decision(&self) -> &Decision {
+        self.decision
+    }
+
+    /// So many bytes arrived in this attempt.
+    pub(crate) fn arrived(&mut self, bytes: u64) {
+        if let Some(current) = &mut self.current {
+            current.bytes = bytes;
+        }
+    }
+
+    /// The attempt's location, for the engine.
+    pub(crate) fn origin(&self, attempt: &Attempt) -> Result<Origin> {
+        let handler = Arc::clone(&attempt.handler);
+        let mut name = match &attempt.request.location {
+            Some(location) => redact::url(&location.url),
+            None => handler.info().id.clone(),
+        };
+        if let Some((cut, _)) = name.char_indices().nth(NAME_MAX) {
+            name.truncate(cut);
+        }
+        let store = attempt.belonging.store.as_ref().map(|store| store.id.clone()).filter(|id| !id.is_empty());
+        let host = || name.split_inclusive('/').take(3).collect();
+        let connects_to = store.unwrap_or_else(host);
+        Ok(Origin { handler, request: attempt.request.clone(), call: self.call(attempt.location), name, connects_to })
+    }
+
+    /// The attempt's unpacker, for the engine.
+    pub(crate) fn unpacker(&self, unpacking: &Unpacking) -> Result<Unpacker> {
+        let (handler, request) = (Arc::clone(&unpacking.handler), unpacking.request.clone());
+        Ok(Unpacker { handler, request, call: self.call(None) })
+    }
+
+    fn call(&self, location: Option<usize>) -> CallContext {
+        let locations = &self.image.record.locations;
+        let url = location.and_then(|index| locations.get(index)).map(|location| location.url.clone().into_bytes());
+        CallContext {
+            cancel: self.cancel.clone(),
+            progress: self.watch.bytes(),
+            secrets: Arc::new(move |name| if name == LOCATION_URL { url.clone() } else { None }),
+            pulse: Pulse::new(self.stall),
+        }
+    }
+
+    /// Writes down what came of the attempt, and follows from its failure what is still worth trying.
+    pub(crate) fn ended(&mut self, outcome: Result<Placed>) -> Option<Placed> {
+        let mut current = self.current.take()?;
+        let error = match outcome {
+            Ok(placed) => {
+                self.write_down(&current, None);
+                return Some(placed);
+            }
+            // A plugin's code must not pass for the agent's own word on its configuration.
+            Err(error) if error.code().starts_with("config") => error.coded("plugin-config"),
+            Err(error) => error,
+        };
+        self.failed(&current, &error);
+        match error.scope() {
+            Scope::Location if error.code() == publish::LINK_REFUSED && current.attempt.belonging.hardlink => {
+                current.attempt.belonging.hardlink = false;
+                self.pending.push_front(current.attempt);
+            }
+            Scope::Image | Scope::Request | Scope::Node => self.pending.clear(),
+            Scope::Location | Scope::Handler => {}
+        }
+        None
+    }
+
+    /// Writes a failure down, and what it says of the handler.
+    fn failed(&mut self, current: &Current, error: &Error) {
+        self.write_down(current, Some(error));
+        self.watch.failed(&current.attempt, error);
+        let culprit = current.culprit();
+        if error.kind() == ErrorKind::Crashed && !is_from_outside(error) {
+            let image = self.image.key();
+            if let Err(error) = self.ledger.crashed(&culprit, &image, error.code(), self.bench) {
+                complain(format_args!("the crash of {culprit} is not remembered: {error}"));
+            }
+        }
+        if error.scope() == Scope::Handler {
+            self.dead_handlers.insert(culprit);
+        }
+        self.last = Some(error.clone().context(what(&current.attempt)));
+    }
+
+    fn write_down(&mut self, current: &Current, error: Option<&Error>) {
+        let seconds = current.began.elapsed().as_secs_f64();
+        self.decision.tried(&current.attempt, AttemptOutcome { error, seconds, bytes: current.bytes });
+    }
+
+    /// The error that stopped the plan, else the last one.
+    pub(crate) fn failure(self) -> Error {
+        self.last.unwrap_or_else(|| Error::new(ErrorKind::Internal, "no-attempt", "nothing was tried"))
+    }
+
+    /// The first pending attempt that `dead` does not rule out, if it can go on with the current one's bytes.
+    fn follower(&self, dead: Option<&str>) -> Option<usize> {
+        let current = &self.current.as_ref()?.attempt;
+        let ruled_out = |attempt: &Attempt| {
+            self.is_dead(attempt) || dead.is_some_and(|dead| attempt.handlers().contains(&dead))
+        };
+        let (at, next) = self.pending.iter().enumerate().find(|(_, attempt)| !ruled_out(attempt))?;
+        goes_on(current, next).then_some(at)
+    }
+}
+
+impl Current {
+    /// The handler that a failure is to be blamed on.
+    fn culprit(&self) -> String {
+        match &self.attempt.unpacking {
+            Some(unpacking) if self.unpacker_failed => unpacking.handler.info().id.clone(),
+            _ => self.attempt.handler.info().id.clone(),
+        }
+    }
+}
+
+/// Whether `next` has the same bytes as `current`, for the same use.
+fn goes_on(current: &Attempt, next: &Attempt) -> bool {
+    let unpacker = |attempt: &Attempt| attempt.unpacking.as_ref().map(|unpacking| unpacking.handler.info().id.clone());
+    current.chain == Chain::Source
+        && next.chain == Chain::Source
+        && current.expected.digest.is_some()
+        && current.expected.digest == next.expected.digest
+        && current.expected.disk_format == next.expected.disk_format
+        && current.expected.container_format == next.expected.container_format
+        && current.size == next.size
+        && unpacker(current) == unpacker(next)
+}
+
+/// A process that somebody else killed says nothing of its handler.
+fn is_from_outside(error: &Error) -> bool {
+    error.code() == "worker-killed"
+}
+
+impl Supply for Trials<'_> {
+    fn has_other(&self) -> bool {
+        self.follower(None).is_some()
+    }
+
+    fn next(&mut self, error: Error, bytes: u64, later: bool) -> Result<Origin> {
+        let dead = match &self.current {
+            Some(current) if error.scope() == Scope::Handler => Some(current.culprit()),
+            _ => None,
+        };
+        let follower = self.follower(dead.as_deref());
+        let Some(mut current) = self.current.take() else { return Err(error) };
+        let key = (current.attempt.handler.info().id.clone(), current.attempt.location);
+        let returns = self.returns.entry(key).or_default();
+        // Alone, it may only come back to be held against itself: passing faults were waited for already.
+        let comes_back =
+            later && dead.is_none() && *returns < RETURNS_MAX && (follower.is_some() || error.kind() == ErrorKind::Corrupt);
+        if follower.is_none() && !comes_back {
+            self.current = Some(current);
+            return Err(error);
+        }
+        *returns = returns.saturating_add(u32::from(comes_back));
+        current.bytes = bytes;
+        self.failed(&current, &error);
+        if comes_back {
+            self.pending.push_back(current.attempt);
+        }
+        if !self.next_attempt() {
+            return Err(error);
+        }
+        let attempt = self.attempt()?.clone();
+        self.origin(&attempt)
+    }
+
+    fn lied(&mut self, name: &str, message: &str) {
+        complain(format_args!("{name}: {message}"));
+        self.decision.lied(name, message);
+    }
+
+    fn unpacker_failed(&mut self) {
+        if let Some(current) = &mut self.current {
+            current.unpacker_failed = true;
+        }
+    }
+}
+
+/// Handlers and location of an attempt, for messages.
+fn what(attempt: &Attempt) -> String {
+    let handlers = attempt.handlers().join(" and ");
+    match &attempt.request.location {
+        Some(location) => format!("{handlers}, from {}", redact::url(&location.url)),
+        None => handlers,
+    }
+}

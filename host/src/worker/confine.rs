@@ -1,0 +1,78 @@
+//! What a worker gives up before it loads a plugin, in this order: descriptors that are not its own, the right to gain
+//! rights, resources beyond its bounds. Namespaces, Landlock and seccomp have their place after these and before the load.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::RawFd;
+
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::Pid;
+
+use super::message::Bounds;
+
+/// Descriptors that one worker may have open.
+const DESCRIPTORS: u64 = 256;
+/// Seconds from the signal that tells of the end of its CPU time to the one that cannot be caught.
+const CPU_GRACE: u64 = 2;
+
+/// Closes every descriptor from `first` on. The agent opens its own so that they do not get here; plugins may not.
+pub(super) fn close_from(first: RawFd) -> io::Result<()> {
+    let first = libc::c_uint::try_from(first).map_err(io::Error::other)?;
+    // SAFETY: takes numbers only; nothing in this process owns a descriptor of this range yet.
+    match unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// What a worker ends with that cannot hear the agent any more, or need not.
+pub(super) const DEAF: i32 = 113;
+
+/// Ends this process at once, without running anything of the plugin's.
+pub(super) fn vanish() -> ! {
+    // SAFETY: takes a number and never returns.
+    unsafe { libc::_exit(DEAF) }
+}
+
+/// Address space counts, and the C library would take 64 MiB of it for the heap of each of many threads.
+pub(super) fn keep_heap_small() {
+    // SAFETY: takes numbers only, before any other thread runs. Not being obeyed costs address space.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
+}
+
+/// Gives up what no plugin needs.
+pub(super) fn confine(bounds: &Bounds) -> io::Result<()> {
+    nix::sys::prctl::set_no_new_privs()?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, DESCRIPTORS)?;
+    setrlimit(Resource::RLIMIT_AS, bounds.memory, bounds.memory)?;
+    setrlimit(Resource::RLIMIT_CPU, bounds.cpu_seconds, bounds.cpu_seconds.saturating_add(CPU_GRACE))?;
+    setrlimit(Resource::RLIMIT_FSIZE, bounds.file_bytes, bounds.file_bytes)?;
+    // A write beyond that then fails with EFBIG and a name.
+    let mut blocked = SigSet::empty();
+    blocked.add(Signal::SIGXFSZ);
+    blocked.thread_block()?;
+    Ok(())
+}
+
+/// Keeps others, and the kernel when it dumps cores to a program, from reading this process. Done after the load, which
+/// goes through `/proc/self/fd`.
+pub(super) fn hide_memory() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_dumpable(false)?)
+}
+
+/// Bounds the size of the files that another process writes, below the bound that it began with.
+pub(super) fn limit_files_of(process: Pid, bytes: u64) -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let call = |new: *const libc::rlimit, old: *mut libc::rlimit| {
+        // SAFETY: each pointer is NULL or leads to a value of the type.
+        match unsafe { libc::prlimit(process.as_raw(), libc::RLIMIT_FSIZE, new, old) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    call(std::ptr::null(), &raw mut limit)?;
+    limit.rlim_cur = bytes.min(limit.rlim_max);
+    call(&raw const limit, std::ptr::null_mut())
+}

@@ -1,0 +1,634 @@
+//! A worker process: started, watched, and surely ended.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use landfall_handler_api::crossing::clean_text;
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, pipe2};
+use serde_json::Value;
+
+use super::mailbox::{Letter, Mailbox};
+use super::message::{Bounds, Operation, Order, Outcome, Report, Secret, unpack};
+use super::{confine, orphans};
+use super::serve::WORKER_COMMAND;
+use super::wire::{self, Wire};
+use crate::complaint::complain;
+use crate::plugin::{CallContext, Progress, Pulse, honest};
+
+/// How long a worker may take to load its plugin and make its handler.
+const START_LIMIT: Duration = Duration::from_secs(10);
+/// How long a worker that closed its connection, or was killed, may take to be gone.
+const DEATH_LIMIT: Duration = Duration::from_secs(1);
+/// What of a worker's standard error and log is shown.
+const LINES_MAX: usize = 200;
+const LINE_MAX: usize = 500;
+/// Messages and pieces of output that are taken from a worker that is dead already.
+const LAST_WORDS: usize = 1000;
+/// Part of the memory limit that a process must have had resident for its end to be blamed on the limit.
+const MEMORY_SHARE: u64 = 2;
+
+/// What is started.
+pub(super) struct Launch<'a> {
+    /// This program's file.
+    pub(super) agent: &'a Path,
+    /// The plugin's file, checked.
+    pub(super) plugin: &'a File,
+    /// Which of its handlers.
+    pub(super) handler: &'a str,
+    pub(super) config: &'a Value,
+    pub(super) bounds: Bounds,
+    /// How long an operation may take to stop.
+    pub(super) grace: Duration,
+}
+
+/// A running worker. When this is dropped, it and whatever it started are dead.
+pub(super) struct Process {
+    shared: Arc<Shared>,
+    watcher: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    handler: String,
+    wire: Wire,
+    pid: Pid,
+    calls: Mutex<HashMap<u64, Registered>>,
+    next: AtomicU64,
+    /// Until it has been waited for.
+    child: Mutex<Option<Child>>,
+    /// Why the host ended it, if it did.
+    ended_because: Mutex<Option<Error>>,
+    death: Mutex<Option<Error>>,
+    died: Condvar,
+    memory: u64,
+    grace: Duration,
+}
+
+#[derive(Clone)]
+struct Registered {
+    mailbox: Arc<Mailbox>,
+    progress: Progress,
+    pulse: Pulse,
+}
+
+/// The number under which the answer to `Start` arrives.
+const START: u64 = 0;
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn crashed(code: &'static str, message: String) -> Error {
+    Error::new(ErrorKind::Crashed, code, message)
+}
+
+impl Process {
+    /// Starts a worker and waits until its handler is made.
+    pub(super) fn start(launch: &Launch<'_>, call: &CallContext) -> Result<Self> {
+        let failed = |error: std::io::Error| {
+            Error::os(&error, format_args!("start {}", launch.agent.display())).scoped(Scope::Node)
+        };
+        orphans::adopt().map_err(failed)?;
+        let (ours, theirs) = wire::pair()?;
+        let (noise, noise_in) = pipe2(OFlag::O_CLOEXEC).map_err(|errno| failed(errno.into()))?;
+        rustix::io::ioctl_fionbio(&noise, true).map_err(|errno| failed(errno.into()))?;
+        let noise_too = noise_in.try_clone().map_err(failed)?;
+        let mut command = Command::new(launch.agent);
+        command
+            .arg(WORKER_COMMAND)
+            .env_clear()
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::from(noise_too))
+            .stderr(Stdio::from(noise_in));
+        let child = orphans::spawn(&mut command).map_err(failed)?;
+        // The worker's ends would keep ours from ever seeing the last of them go.
+        drop(command);
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(0));
+        let shared = Arc::new(Shared {
+            handler: launch.handler.to_owned(),
+            wire: Wire::new(ours)?,
+            pid,
+            calls: Mutex::default(),
+            next: AtomicU64::new(START + 1),
+            child: Mutex::new(Some(child)),
+            ended_because: Mutex::default(),
+            death: Mutex::default(),
+            died: Condvar::new(),
+            memory: launch.bounds.memory,
+            grace: launch.grace,
+        });
+        let process = Self::watched(shared, noise)?;
+        process.load(launch, call)?;
+        Ok(process)
+    }
+
+    fn watched(shared: Arc<Shared>, noise: OwnedFd) -> Result<Self> {
+        let theirs = Arc::clone(&shared);
+        let watch = || -> std::io::Result<JoinHandle<()>> {
+            let ended = rustix::process::pidfd_open(
+                rustix::process::Pid::from_raw(shared.pid.as_raw()).ok_or(std::io::ErrorKind::InvalidInput)?,
+                rustix::process::PidfdFlags::empty(),
+            )?;
+            std::thread::Builder::new()
+                .name("worker".into())
+                .spawn(move || Watcher { shared: &theirs, noise: File::from(noise), lines: 0, line: Vec::new() }.watch(&ended))
+        };
+        match watch() {
+            Ok(watcher) => Ok(Self { shared, watcher: Some(watcher) }),
+            Err(error) => {
+                shared.kill(None);
+                shared.reap();
+                Err(Error::os(&error, "watch a worker").scoped(Scope::Node))
+            }
+        }
+    }
+
+    fn load(&self, launch: &Launch<'_>, call: &CallContext) -> Result<()> {
+        let own = CallContext { pulse: Pulse::new(START_LIMIT), ..call.stoppable()? };
+        let mut running = self.register(START, call, own)?;
+        let start = Order::Start {
+            version: env!("CARGO_PKG_VERSION").into(),
+            handler: launch.handler.into(),
+            config: std::borrow::Cow::Borrowed(launch.config),
+            bounds: launch.bounds.clone(),
+        };
+        self.shared.send(&start, &[launch.plugin.as_fd()])?;
+        running.end(|_| Err(Error::unsupported("questions before the start"))).map(|_| ())
+    }
+
+    /// Begins an operation. `call` is the caller's; the operation runs with a child of it.
+    pub(super) fn begin(
+        &self,
+        call: &CallContext,
+        secrets: &[String],
+        operation: Operation<'_>,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<Running<'_>> {
+        let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        let running = self.register(id, call, call.stoppable()?)?;
+        let secret = |name: &String| (call.secrets)(name).map(|value| Secret { name: name.clone(), value });
+        let secrets = secrets.iter().filter_map(secret).collect();
+        self.shared.send(&Order::Call { id, secrets, operation }, descriptors)?;
+        Ok(running)
+    }
+
+    fn register(&self, id: u64, call: &CallContext, own: CallContext) -> Result<Running<'_>> {
+        let mailbox = Arc::new(Mailbox::new()?);
+        let registered =
+            Registered { mailbox: Arc::clone(&mailbox), progress: Arc::clone(&call.progress), pulse: own.pulse.clone() };
+        locked(&self.shared.calls).insert(id, registered);
+        // Whoever registers after the last letter was handed out gets it here.
+        if let Some(death) = locked(&self.shared.death).clone() {
+            mailbox.put(Letter::Died(death));
+        }
+        Ok(Running { shared: &self.shared, id, mailbox, call: call.clone(), own, stop_by: None })
+    }
+
+    /// What tells the worker that an operation's input has ended.
+    pub(super) fn ending(&self, id: u64) -> Ending {
+        Ending { shared: Arc::clone(&self.shared), id }
+    }
+
+    /// Bounds the size of the files that it writes from now on. The hard limit stays, so that the bound can be raised again
+    /// by an agent without rights over it.
+    pub(super) fn limit_files(&self, bytes: u64) -> Result<()> {
+        confine::limit_files_of(self.shared.pid, bytes).map_err(|error| Error::os(&error, "bound the files of a worker").scoped(Scope::Node))
+    }
+
+    /// Ends it, and waits until it is gone.
+    pub(super) fn end(mut self) {
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        self.shared.kill(None);
+        if let Some(watcher) = self.watcher.take() {
+            // A panic there leaves nothing to be done here but to wait.
+            if watcher.join().is_err() {
+                self.shared.reap();
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Shared {
+    fn send(&self, order: &Order<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+        self.wire.send(order, descriptors).map_err(|error| {
+            // How it died says more than that it cannot be told anything.
+            self.kill(Some(error.clone()));
+            self.death_soon().unwrap_or(error)
+        })
+    }
+
+    /// The cause of death of a worker that is about to be found dead.
+    fn death_soon(&self) -> Option<Error> {
+        let alive = |death: &mut Option<Error>| death.is_none();
+        let waited = self.died.wait_timeout_while(locked(&self.death), DEATH_LIMIT, alive);
+        waited.unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// Kills it, because of `cause` if the worker is to blame.
+    fn kill(&self, cause: Option<Error>) {
+        let child = locked(&self.child);
+        if child.is_none() {
+            return;
+        }
+        let mut because = locked(&self.ended_because);
+        if because.is_none() {
+            *because = Some(cause.unwrap_or_else(|| crashed("worker-ended", "its job is over".to_owned())));
+        }
+        drop(because);
+        // Not waited for yet, so both are still its own.
+        let _ = killpg(self.pid, Signal::SIGKILL);
+        let _ = kill(self.pid, Signal::SIGKILL);
+    }
+
+    /// Kills it, unless it is about to end by itself.
+    fn kill_unless_dying(&self) {
+        let Some(pid) = rustix::process::Pid::from_raw(self.pid.as_raw()) else { return };
+        let Ok(ended) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else { return };
+        let limit = PollTimeout::try_from(DEATH_LIMIT).unwrap_or(PollTimeout::MAX);
+        if readable([Some(ended.as_fd())], limit) == [false] {
+            self.kill(Some(crashed("worker-mute", "its worker closed its connection".to_owned())));
+        }
+    }
+
+    /// Waits for it and for what it left; gives why it died.
+    fn reap(&self) -> Error {
+        let mut child = locked(&self.child);
+        // Its number is its own until it was waited for.
+        if child.is_some() {
+            let _ = killpg(self.pid, Signal::SIGKILL);
+        }
+        let ended = child.as_ref().map(orphans::wait);
+        if let Some(child) = child.take() {
+            orphans::forget(child.id());
+        }
+        drop(child);
+        orphans::end();
+        if let Some(because) = locked(&self.ended_because).take() {
+            return because;
+        }
+        match ended {
+            Some(Ok((status, resident))) => self.cause_of(status, resident),
+            _ => crashed("worker-gone", "its worker is gone".to_owned()),
+        }
+    }
+
+    fn cause_of(&self, status: ExitStatus, resident: u64) -> Error {
+        let signal = status.signal().and_then(|number| Signal::try_from(number).ok());
+        let much = resident.saturating_mul(MEMORY_SHARE) >= self.memory;
+        match (signal, status.signal(), status.code()) {
+            (Some(Signal::SIGXCPU), ..) => crashed("worker-cpu", "its worker had used all its CPU time".to_owned()),
+            (Some(Signal::SIGXFSZ), ..) => {
+                crashed("worker-file-size", "its worker wrote beyond what it may write".to_owned())
+            }
+            (Some(Signal::SIGABRT | Signal::SIGSEGV | Signal::SIGBUS), ..) if much => {
+                let (used, most) = (resident >> 20, self.memory >> 20);
+                crashed("worker-memory", format!("its worker died with {used} MiB of the {most} MiB that it may have"))
+            }
+            (Some(Signal::SIGKILL), ..) => {
+                let message = "its worker was killed from outside (SIGKILL)".to_owned();
+                crashed("worker-killed", message)
+            }
+            (Some(signal), ..) => crashed("worker-signal", format!("its worker was ended by {signal}")),
+            (None, Some(number), _) => crashed("worker-signal", format!("its worker was ended by signal {number}")),
+            (None, None, Some(confine::DEAF)) => {
+                crashed("worker-deaf", "its worker could not take the agent's orders any more".to_owned())
+            }
+            (None, None, code) => {
+                let code = code.unwrap_or(-1);
+                crashed("worker-exit", format!("its worker ended itself with status {code} in the middle of its work"))
+            }
+        }
+    }
+}
+
+/// What the thread that feeds an input says when it is through.
+pub(super) struct Ending {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl Ending {
+    /// The input had so many bytes, or failed.
+    pub(super) fn send(&self, outcome: Result<u64>) {
+        // A worker that is gone needs no end; how it went is told to whoever runs the operation.
+        let outcome = outcome.map_err(|error| (&error).into());
+        let _ = self.shared.send(&Order::InputEnd { id: self.id, outcome }, &[]);
+    }
+}
+
+/// An operation that runs in a worker.
+pub(super) struct Running<'p> {
+    shared: &'p Shared,
+    pub(super) id: u64,
+    mailbox: Arc<Mailbox>,
+    call: CallContext,
+    pub(super) own: CallContext,
+    /// When it must have stopped, once it was told to.
+    stop_by: Option<Instant>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        locked(&self.shared.calls).remove(&self.id);
+    }
+}
+
+impl Running<'_> {
+    /// Readable when there is a letter.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.mailbox.descriptor()
+    }
+
+    /// The next letter, if one is there.
+    pub(super) fn letter(&self) -> Option<Letter> {
+        self.mailbox.take()
+    }
+
+    /// Waits for a letter.
+    pub(super) fn wait(&mut self) -> Result<Letter> {
+        loop {
+            if let Some(letter) = self.mailbox.take() {
+                return Ok(letter);
+            }
+            let until = self.keep_time()?;
+            let cancel = self.stop_by.is_none().then(|| self.own.cancel.descriptor());
+            wait_for(&[Some(self.mailbox.descriptor()), cancel], until);
+        }
+    }
+
+    /// Sees to it that an operation that is to stop does: it is told once, and killed after its grace. Gives until when
+    /// there is nothing to be done.
+    pub(super) fn keep_time(&mut self) -> Result<Instant> {
+        if self.stop_by.is_none() && self.own.pulse.is_flat() {
+            self.own.cancel.cancel();
+        }
+        if self.stop_by.is_none() && self.own.cancel.is_cancelled() {
+            self.stop()?;
+        }
+        match self.stop_by {
+            Some(moment) if Instant::now() >= moment => {
+                let (handler, grace) = (&self.shared.handler, self.shared.grace.as_secs_f32());
+                let message = format!("handler {handler} did not stop within {grace} s, and its worker was killed");
+                let hangs = crashed("worker-hangs", format!("it gave no sign of life for too long; {message}"));
+                let error = self.call.cancel.check().err().map_or(hangs, |cancelled| cancelled.context(message));
+                self.shared.kill(Some(error.clone()));
+                Err(error)
+            }
+            Some(moment) => Ok(moment),
+            None => {
+                let flat = self.own.pulse.flat_at();
+                Ok(self.own.cancel.deadline().map_or(flat, |deadline| deadline.min(flat)))
+            }
+        }
+    }
+
+    /// Tells the operation to stop, once.
+    pub(super) fn stop(&mut self) -> Result<()> {
+        if self.stop_by.is_none() {
+            self.stop_by = Some(Instant::now() + self.shared.grace);
+            self.shared.send(&Order::Cancel { id: self.id }, &[])?;
+        }
+        Ok(())
+    }
+
+    /// Whether it was told to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop_by.is_some()
+    }
+
+    pub(super) fn send(&self, order: &Order<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+        self.shared.send(order, descriptors)
+    }
+
+    /// Kills the worker: it broke the rules.
+    pub(super) fn lied(&self, code: &'static str, message: &str) -> Error {
+        let error = crashed(code, format!("its worker {message}"));
+        self.shared.kill(Some(error.clone()));
+        error
+    }
+
+    /// What came of it, as far as that is the handler's to say.
+    pub(super) fn honest<T>(&self, outcome: Result<T>) -> Result<T> {
+        honest(outcome, &self.call, &self.own)
+    }
+
+    /// Waits for its end, and lets `answer` see to its questions.
+    pub(super) fn end(
+        &mut self,
+        mut answer: impl FnMut(super::message::Ask) -> Result<(u64, Option<OwnedFd>)>,
+    ) -> Result<(Outcome, Vec<OwnedFd>)> {
+        loop {
+            match self.wait()? {
+                Letter::Done { outcome, descriptors } => {
+                    return self.honest(outcome).map(|outcome| (outcome, descriptors));
+                }
+                Letter::Died(error) => return Err(error),
+                Letter::Question { question, ask } => {
+                    let answered = {
+                        let _held = self.own.pulse.hold();
+                        answer(ask)
+                    };
+                    let (outcome, descriptor) = match answered {
+                        Ok((value, descriptor)) => (Ok(value), descriptor),
+                        Err(error) => (Err((&error).into()), None),
+                    };
+                    let descriptor: Vec<BorrowedFd<'_>> = descriptor.iter().map(AsFd::as_fd).collect();
+                    self.send(&Order::Answer { id: self.id, question, outcome }, &descriptor)?;
+                }
+            }
+        }
+    }
+}
+
+/// Sleeps until one of the descriptors is readable, or until `until`.
+pub(super) fn wait_for(descriptors: &[Option<BorrowedFd<'_>>], until: Instant) {
+    let mut wanted: Vec<PollFd<'_>> =
+        descriptors.iter().flatten().map(|descriptor| PollFd::new(*descriptor, PollFlags::POLLIN)).collect();
+    // Whole milliseconds, rounded up so as not to spin through the last one.
+    let left = until.saturating_duration_since(Instant::now()).saturating_add(Duration::from_millis(1));
+    // An interrupted or failed poll only means that the caller looks again.
+    let _ = poll(&mut wanted, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+}
+
+/// The thread that listens to a worker until it is dead.
+struct Watcher<'p> {
+    shared: &'p Shared,
+    noise: File,
+    lines: usize,
+    line: Vec<u8>,
+}
+
+impl Watcher<'_> {
+    fn watch(mut self, ended: &OwnedFd) {
+        let (mut listening, mut hearing) = (true, true);
+        loop {
+            let wire = listening.then(|| self.shared.wire.descriptor());
+            let noise = hearing.then(|| self.noise.as_fd());
+            let [wire, noise, dead] = readable([wire, noise, Some(ended.as_fd())], PollTimeout::NONE);
+            if wire {
+                listening = self.listen();
+            }
+            if noise {
+                hearing = self.hear();
+            }
+            if dead {
+                return self.bury(listening, hearing);
+            }
+        }
+    }
+
+    /// Takes what it said last, waits for it and tells everyone.
+    fn bury(&mut self, mut listening: bool, mut hearing: bool) {
+        // A process that it left behind may go on talking for ever.
+        for _ in 0..LAST_WORDS {
+            let wire = listening.then(|| self.shared.wire.descriptor());
+            let noise = hearing.then(|| self.noise.as_fd());
+            let [wire, noise] = readable([wire, noise], PollTimeout::ZERO);
+            if wire {
+                listening = self.listen();
+            }
+            if noise {
+                hearing = self.hear();
+            }
+            if !wire && !noise {
+                break;
+            }
+        }
+        self.flush_line();
+        let death = self.shared.reap().context(format_args!("handler {}", self.shared.handler));
+        *locked(&self.shared.death) = Some(death.clone());
+        self.shared.died.notify_all();
+        for call in locked(&self.shared.calls).values() {
+            call.mailbox.put(Letter::Died(death.clone()));
+        }
+    }
+
+    /// Takes a message; false when there will be no more.
+    fn listen(&mut self) -> bool {
+        match self.shared.wire.receive::<Report>() {
+            Ok(Some((report, descriptors))) => {
+                self.take(report, descriptors);
+                true
+            }
+            // It closed its end, or says what nobody can read: nothing good will come of it.
+            Ok(None) => {
+                self.shared.kill_unless_dying();
+                false
+            }
+            Err(error) => {
+                self.shared.kill(Some(error));
+                false
+            }
+        }
+    }
+
+    fn take(&mut self, report: Report, descriptors: Vec<OwnedFd>) {
+        let call = |id: u64| locked(&self.shared.calls).get(&id).cloned();
+        match report {
+            Report::Started(outcome) => {
+                if let Some(call) = call(START) {
+                    let outcome = unpack(outcome).map(|()| Outcome::Nothing);
+                    call.mailbox.put(Letter::Done { outcome, descriptors });
+                }
+            }
+            Report::Beat { id, done, total } => {
+                if let Some(call) = call(id) {
+                    call.pulse.beat();
+                    if let Some(done) = done {
+                        (call.progress)(done, total);
+                    }
+                }
+            }
+            Report::Log { level: _, target, text } => {
+                let gap = if target.is_empty() { "" } else { ": " };
+                let line = format!("{target}{gap}{text}");
+                self.show(line.as_bytes());
+            }
+            Report::Question { id, question, ask } => {
+                if let Some(call) = call(id) {
+                    call.pulse.beat();
+                    if !call.mailbox.put(Letter::Question { question, ask }) {
+                        let message = "its worker asks without waiting for answers".to_owned();
+                        self.shared.kill(Some(crashed("worker-floods", message)));
+                    }
+                }
+            }
+            Report::Done { id, outcome } => {
+                if let Some(call) = call(id) {
+                    call.mailbox.put(Letter::Done { outcome: unpack(outcome), descriptors });
+                }
+            }
+        }
+    }
+
+    /// Takes what there is of standard output and error; false when there will be no more.
+    fn hear(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        match self.noise.read(&mut buffer) {
+            Ok(0) => false,
+            Ok(read) => {
+                for &byte in buffer.get(..read).unwrap_or_default() {
+                    if byte == b'\n' {
+                        self.flush_line();
+                    } else if self.line.len() < LINE_MAX {
+                        self.line.push(byte);
+                    }
+                }
+                true
+            }
+            Err(error) => matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted),
+        }
+    }
+
+    fn flush_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        if !line.is_empty() {
+            self.show(&line);
+        }
+    }
+
+    fn show(&mut self, line: &[u8]) {
+        self.lines = self.lines.saturating_add(1);
+        let handler = &self.shared.handler;
+        if self.lines < LINES_MAX {
+            complain(format_args!("{handler}: {}", clean_text(line, LINE_MAX)));
+        } else if self.lines == LINES_MAX {
+            complain(format_args!("{handler}: has more to say, which is not shown"));
+        }
+    }
+}
+
+/// Which of the descriptors have something to be read, or an end to be noticed.
+fn readable<const N: usize>(descriptors: [Option<BorrowedFd<'_>>; N], timeout: PollTimeout) -> [bool; N] {
+    let mut wanted: Vec<PollFd<'_>> =
+        descriptors.iter().flatten().map(|descriptor| PollFd::new(*descriptor, PollFlags::POLLIN)).collect();
+    // An interrupted or failed poll only means that the caller looks again.
+    if poll(&mut wanted, timeout).is_err() {
+        return [false; N];
+    }
+    let mut found = wanted.iter();
+    descriptors.map(|descriptor| descriptor.is_some() && found.next().and_then(PollFd::any).unwrap_or(false))
+}
