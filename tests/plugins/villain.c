@@ -152,7 +152,7 @@ static void raise_kill(const struct scene *scene) {
 }
 
 static void stop(const struct scene *scene) {
-  const int failed = kill(getpid(), SIGSTOP);
+  const int failed = raise(SIGSTOP);
   say(scene, "%s", failed ? strerror(errno) : "went on");
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use landfall_handler_api::crossing::clean_text;
 use landfall_handler_api::{Error, ErrorKind, HandlerInfo, HandlerStatus, PlacementEvent, Probe, Request, Result, Scope};
 use serde_json::Value;
 
@@ -23,6 +24,8 @@ use crate::plugin::{ByteSink, CallContext, Handler, Input, OpenedSource, Output,
 const SLOTS: u32 = 4;
 /// What a worker may write that has no output: the memory files of its messages, and of a source that makes one.
 const FILES_LEAST: u64 = 4 * MESSAGE_MAX as u64;
+/// Bytes of a validator.
+const VALIDATOR_MAX: usize = 4096;
 
 /// How workers are run.
 #[derive(Debug, Clone)]
@@ -62,7 +65,7 @@ impl WorkerHandler {
 
     /// Makes the handler in a worker, and nothing else: whether it takes its configuration.
     pub(crate) fn try_out(&self, call: &CallContext) -> Result<()> {
-        self.start(call, FILES_LEAST).map(Process::end)
+        self.start(call, FILES_LEAST)?.end()
     }
 
     /// A fresh worker, which may write files of `file_bytes`.
@@ -87,7 +90,7 @@ impl WorkerHandler {
     fn ask(&self, call: &CallContext, secrets: &[String], operation: Operation<'_>) -> Result<Outcome> {
         let process = self.start(call, FILES_LEAST)?;
         let outcome = process.begin(call, secrets, operation, &[])?.end(no_outputs);
-        process.end();
+        process.end()?;
         outcome.map(|(outcome, _)| outcome)
     }
 
@@ -112,7 +115,7 @@ impl WorkerHandler {
             running.end(|ask| answer(&process, outputs, &mut opened, ask)).map(|_| ())
         };
         let outcome = run();
-        process.end();
+        process.end()?;
         outcome
     }
 }
@@ -194,7 +197,8 @@ impl Handler for WorkerHandler {
         let operation = Operation::Open { request: Cow::Borrowed(request) };
         let opened = process.begin(call, &request.secrets, operation, &[])?.end(no_outputs);
         match opened? {
-            (Outcome::Source(info), mut descriptors) => {
+            (Outcome::Source(mut info), mut descriptors) => {
+                info.validator = info.validator.map(|validator| clean_text(validator.as_bytes(), VALIDATOR_MAX));
                 let descriptor = descriptors.pop();
                 Ok(Box::new(WorkerSource { info, descriptor, lanes: Mutex::default(), process }))
             }

@@ -5,13 +5,18 @@
 #![allow(unsafe_code)]
 
 use std::collections::BTreeSet;
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+
+/// How long a killed process may take to end.
+const BURY_MILLIS: u16 = 100;
 
 /// This process's own children. Held while one is started, so that nobody takes it for an orphan before it is listed.
 static OWN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
@@ -33,13 +38,22 @@ pub(crate) fn forget(child: u32) {
     own().remove(&child);
 }
 
-/// From now on orphans among the descendants come to this process.
+/// From now on orphans among the descendants come to this process; unless it was given children by whoever started it,
+/// whose descendants are none of its business.
 pub(super) fn adopt() -> std::io::Result<()> {
+    let own = own();
+    let foreign = children().iter().any(|child| !own.contains(child));
+    if nix::sys::prctl::get_child_subreaper()? || foreign {
+        return Ok(());
+    }
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
 /// Ends every child that is not this process's own, and theirs, which come here in turn.
 pub(super) fn end() {
+    if !nix::sys::prctl::get_child_subreaper().unwrap_or(false) {
+        return;
+    }
     // Each round ends a generation. One that starts processes faster than they are ended is stopped first, and so loses.
     for _ in 0..64 {
         let own = own();
@@ -52,9 +66,21 @@ pub(super) fn end() {
         }
         for stranger in &strangers {
             let _ = kill(*stranger, Signal::SIGKILL);
-            let _ = waitpid(*stranger, None::<WaitPidFlag>);
+        }
+        for stranger in &strangers {
+            bury(*stranger);
         }
     }
+}
+
+/// Waits for a killed process, but not for one that is stuck in the kernel: it is found again by the next round.
+fn bury(process: Pid) {
+    let Some(number) = rustix::process::Pid::from_raw(process.as_raw()) else { return };
+    if let Ok(ended) = rustix::process::pidfd_open(number, rustix::process::PidfdFlags::empty()) {
+        let mut wanted = [PollFd::new(ended.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut wanted, PollTimeout::from(BURY_MILLIS));
+    }
+    let _ = waitpid(process, Some(WaitPidFlag::WNOHANG));
 }
 
 fn pid(number: u32) -> Option<Pid> {

@@ -32,6 +32,8 @@ use crate::plugin::{CallContext, Progress, Pulse, honest};
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// How long a worker that closed its connection, or was killed, may take to be gone.
 const DEATH_LIMIT: Duration = Duration::from_secs(1);
+/// How long a killed process may be stuck in the kernel before it is given up.
+const UNDEAD_LIMIT: Duration = Duration::from_secs(20);
 /// What of a worker's standard error and log is shown.
 const LINES_MAX: usize = 200;
 const LINE_MAX: usize = 500;
@@ -114,13 +116,14 @@ impl Process {
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::from(noise_too))
             .stderr(Stdio::from(noise_in));
+        let wire = Wire::new(ours)?.taking(wire::REPORT_MAX);
         let child = orphans::spawn(&mut command).map_err(failed)?;
         // The worker's ends would keep ours from ever seeing the last of them go.
         drop(command);
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(0));
         let shared = Arc::new(Shared {
             handler: launch.handler.to_owned(),
-            wire: Wire::new(ours)?,
+            wire,
             pid,
             calls: Mutex::default(),
             next: AtomicU64::new(START + 1),
@@ -209,19 +212,27 @@ impl Process {
         confine::limit_files_of(self.shared.pid, bytes).map_err(|error| Error::os(&error, "bound the files of a worker").scoped(Scope::Node))
     }
 
-    /// Ends it, and waits until it is gone.
-    pub(super) fn end(mut self) {
-        self.finish();
+    /// Ends it, and waits until it is gone. Fails when it does not go: then it may still write what it was given.
+    pub(super) fn end(mut self) -> Result<()> {
+        if self.finish() {
+            return Ok(());
+        }
+        let message = format!("the killed worker of handler {} does not end", self.shared.handler);
+        Err(crashed("worker-undead", message).scoped(Scope::Node))
     }
 
-    fn finish(&mut self) {
+    /// False when it does not go, stuck in the kernel.
+    fn finish(&mut self) -> bool {
         self.shared.kill(None);
-        if let Some(watcher) = self.watcher.take() {
-            // A panic there leaves nothing to be done here but to wait.
-            if watcher.join().is_err() {
-                self.shared.reap();
-            }
+        let Some(watcher) = self.watcher.take() else { return true };
+        if self.shared.death_within(UNDEAD_LIMIT).is_none() && !watcher.is_finished() {
+            return false;
         }
+        // A panic there leaves nothing to be done here but to wait.
+        if watcher.join().is_err() {
+            self.shared.reap();
+        }
+        true
     }
 }
 
@@ -236,14 +247,14 @@ impl Shared {
         self.wire.send(order, descriptors).map_err(|error| {
             // How it died says more than that it cannot be told anything.
             self.kill(Some(error.clone()));
-            self.death_soon().unwrap_or(error)
+            self.death_within(DEATH_LIMIT).unwrap_or(error)
         })
     }
 
     /// The cause of death of a worker that is about to be found dead.
-    fn death_soon(&self) -> Option<Error> {
+    fn death_within(&self, limit: Duration) -> Option<Error> {
         let alive = |death: &mut Option<Error>| death.is_none();
-        let waited = self.died.wait_timeout_while(locked(&self.death), DEATH_LIMIT, alive);
+        let waited = self.died.wait_timeout_while(locked(&self.death), limit, alive);
         waited.unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 

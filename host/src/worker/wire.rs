@@ -29,6 +29,8 @@ use super::ring::{new_memory, poll_timeout};
 pub(crate) const PACKET_MAX: usize = 32 * 1024;
 /// The longest document, in bytes.
 pub(crate) const MESSAGE_MAX: usize = 16 << 20;
+/// The longest document that the agent takes from a worker, in bytes: what is read from JSON takes several times its room.
+pub(super) const REPORT_MAX: usize = 1 << 20;
 /// How many descriptors a message may have, its document's not counted.
 pub(crate) const DESCRIPTORS_MAX: usize = 8;
 
@@ -56,6 +58,8 @@ fn gone() -> Error {
 pub(crate) struct Wire {
     socket: OwnedFd,
     patience: Duration,
+    /// The longest document that is taken.
+    most: usize,
 }
 
 impl Wire {
@@ -65,7 +69,12 @@ impl Wire {
         if kind != Ok((AddressFamily::UNIX, SocketType::SEQPACKET)) {
             return Err(Error::new(ErrorKind::Internal, "wire-misused", "a wire needs a socket that keeps packets"));
         }
-        Ok(Self { socket, patience: PATIENCE })
+        Ok(Self { socket, patience: PATIENCE, most: MESSAGE_MAX })
+    }
+
+    /// The same, taking no document longer than `most` bytes.
+    pub(super) fn taking(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// Sends `message`, which must be an object in JSON, and copies of `descriptors`. From any thread: messages stay
@@ -129,7 +138,7 @@ impl Wire {
         let Some((packet, mut descriptors)) = self.receive_packet()? else { return Ok(None) };
         let document = match packet.split_first() {
             Some((b'{', _)) => packet,
-            Some((b'M', size)) if !descriptors.is_empty() => from_memory(size, descriptors.remove(0))?,
+            Some((b'M', size)) if !descriptors.is_empty() => from_memory(size, self.most, descriptors.remove(0))?,
             _ => return Err(garbage("a packet that is no message")),
         };
         if descriptors.len() > DESCRIPTORS_MAX {
@@ -207,15 +216,15 @@ fn in_memory(document: &[u8]) -> Result<File> {
     Ok(memory)
 }
 
-/// Reads the document of `size` (in digits) from the peer's memory. Never maps it.
-fn from_memory(size: &[u8], memory: OwnedFd) -> Result<Vec<u8>> {
+/// Reads the document of `size` (in digits), at most `most`, from the peer's memory. Never maps it.
+fn from_memory(size: &[u8], most: usize, memory: OwnedFd) -> Result<Vec<u8>> {
     // First, since only memory files have seals, and anything can happen when one asks a foreign file system.
     let seals = fcntl_get_seals(&memory).map_err(|_| garbage("a document that is no memory file"))?;
     if !seals.contains(LAST_WORD) {
         return Err(garbage("a document that is not sealed"));
     }
     let digits = std::str::from_utf8(size).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    let size = digits.and_then(|digits| digits.parse::<usize>().ok()).filter(|&size| size <= MESSAGE_MAX);
+    let size = digits.and_then(|digits| digits.parse::<usize>().ok()).filter(|&size| size <= most);
     let memory = File::from(memory);
     let there = memory.metadata().map_err(|error| Error::os(&error, "look at a message"))?.len();
     let size = size.filter(|&size| there == size as u64).ok_or_else(|| garbage("a document of another size"))?;
