@@ -3,8 +3,8 @@
 use std::fmt;
 
 use landfall_handler_api::{Error, ErrorKind, ImageRecord, Location, Result, Scope};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use md5::Md5;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
 

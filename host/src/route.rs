@@ -8,9 +8,9 @@ use landfall_handler_api::{Error, ErrorKind, HandlerInfo, HandlerKind, ImageReco
 use landfall_select::Selection;
 
 use crate::catalog::Image;
+use crate::complaint::complain;
 use crate::config::{Config, RouteMode};
 use crate::digest::Digest;
-use crate::complaint::complain;
 use crate::ledger::Benched;
 use crate::plugin::{CallContext, Handler};
 use crate::redact::{self, printable};
@@ -154,8 +154,7 @@ pub(crate) fn route(
     for excluded in &selection.excluded {
         router.exclude(Some(excluded.location), None, excluded.reason.clone());
     }
-    let locations: Vec<Prepared> =
-        selection.order.iter().filter_map(|place| router.prepare(place.location)).collect();
+    let locations: Vec<Prepared> = selection.order.iter().filter_map(|place| router.prepare(place.location)).collect();
     let (with_location, without): (Vec<_>, Vec<_>) = router
         .handlers
         .clone()

@@ -201,9 +201,8 @@ impl<'a> Trials<'a> {
     /// The first pending attempt that `dead` does not rule out, if it can go on with the current one's bytes.
     fn follower(&self, dead: Option<&str>) -> Option<usize> {
         let current = &self.current.as_ref()?.attempt;
-        let ruled_out = |attempt: &Attempt| {
-            self.is_dead(attempt) || dead.is_some_and(|dead| attempt.handlers().contains(&dead))
-        };
+        let ruled_out =
+            |attempt: &Attempt| self.is_dead(attempt) || dead.is_some_and(|dead| attempt.handlers().contains(&dead));
         let (at, next) = self.pending.iter().enumerate().find(|(_, attempt)| !ruled_out(attempt))?;
         goes_on(current, next).then_some(at)
     }
@@ -252,8 +251,10 @@ impl Supply for Trials<'_> {
         let key = (current.attempt.handler.info().id.clone(), current.attempt.location);
         let returns = self.returns.entry(key).or_default();
         // Alone, it may only come back to be held against itself: passing faults were waited for already.
-        let comes_back =
-            later && dead.is_none() && *returns < RETURNS_MAX && (follower.is_some() || error.kind() == ErrorKind::Corrupt);
+        let comes_back = later
+            && dead.is_none()
+            && *returns < RETURNS_MAX
+            && (follower.is_some() || error.kind() == ErrorKind::Corrupt);
         if follower.is_none() && !comes_back {
             self.current = Some(current);
             return Err(error);

@@ -17,8 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import cases
 import report
+import workers
 from place import Place
 
+ALL = cases.ALL | workers.ALL
 ROOT = Path(__file__).resolve().parent.parent.parent
 INSIDE = "LANDFALL_BENCH_INSIDE"
 
@@ -26,14 +28,14 @@ INSIDE = "LANDFALL_BENCH_INSIDE"
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", required=True, type=Path, help="the released agent, with the file plugin beside it")
-    parser.add_argument("--case", help=f"only these, and only print: {', '.join(cases.ALL)}")
+    parser.add_argument("--case", help=f"only these, and only print: {', '.join(ALL)}")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("bench: needs root, to mount file systems")
-    chosen = arguments.case.split(",") if arguments.case else list(cases.ALL)
-    unknown = [name for name in chosen if name not in cases.ALL]
+    chosen = arguments.case.split(",") if arguments.case else list(ALL)
+    unknown = [name for name in chosen if name not in ALL]
     if unknown:
-        parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(cases.ALL)}")
+        parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(ALL)}")
     if os.environ.get(INSIDE) != "1":
         # A mount namespace of our own: nobody sees the mounts, and they are gone when this process is, whatever ends it.
         os.environ[INSIDE] = "1"
@@ -47,8 +49,8 @@ def main():
     with Place(arguments.binary.resolve()) as place:
         machine.backing = place.backing()
         for name in chosen:
-            print(f"{name}: {cases.ALL[name].__doc__.splitlines()[0]}", flush=True)
-            result = cases.ALL[name](place)
+            print(f"{name}: {ALL[name].__doc__.splitlines()[0]}", flush=True)
+            result = ALL[name](place)
             for line in report.summary(result):
                 print(f"  {line}", flush=True)
             results.append(result)

@@ -117,19 +117,38 @@ class Place:
                     file.write(noise.randbytes(min(MIB, length)))
             os.fsync(file.fileno())
 
-    def record(self, name, image, algorithm):
+    def compile(self, source, name, *flags):
+        """Compiles a C file of this folder, or of the test plugins; gives the product's path."""
+        tests = Path(__file__).resolve().parent.parent
+        found = next(path for path in (tests / "bench" / source, tests / "plugins" / source) if path.exists())
+        product = self.path(name)
+        product.parent.mkdir(exist_ok=True)
+        includes = [f"-I{tests.parent / 'handler-api' / 'include'}", f"-I{tests / 'plugins'}"]
+        subprocess.run(["cc", "-std=c11", "-O2", *flags, *includes, "-o", product, found], check=True)
+        return str(product)
+
+    def plugins(self, names):
+        """Compiles test plugins into a directory of their own."""
+        for name in names:
+            self.compile(f"{name}.c", f"plugins/{name}.so", "-fPIC", "-shared", "-fvisibility=hidden")
+
+    def write(self, name, text):
+        """Writes a small file."""
+        self.path(name).write_text(text)
+
+    def record(self, name, image, algorithm, disk_format="raw", url=None):
         """Writes the record of an image with one location."""
         command = ["openssl", "dgst", f"-{algorithm}", "-r", self.path(image)]
         digest = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[0]
         record = {
             "id": "0c0f0e0a-6d0b-4d0c-8b0a-000000000001",
             "status": "active",
-            "disk_format": "raw",
+            "disk_format": disk_format,
             "container_format": "bare",
             "size": self.path(image).stat().st_size,
             "os_hash_algo": algorithm,
             "os_hash_value": digest,
-            "locations": [{"url": f"file://{self.path(image)}", "metadata": {}}],
+            "locations": [{"url": url or f"file://{self.path(image)}", "metadata": {}}],
         }
         self.path(name).write_text(json.dumps(record))
 

@@ -196,7 +196,11 @@ impl Board {
     pub(super) fn range_ended(&self, range: Range<u64>, (reached, outcome): (u64, Result<()>)) -> Option<u32> {
         let left = reached.min(range.end)..range.end;
         let short = |size: u64| {
-            Err(Error::new(ErrorKind::Corrupt, "short-body", format!("the source ended after {reached} of {size} bytes")))
+            Err(Error::new(
+                ErrorKind::Corrupt,
+                "short-body",
+                format!("the source ended after {reached} of {size} bytes"),
+            ))
         };
         let outcome = match (outcome, self.size) {
             (Ok(()), Some(size)) if !left.is_empty() => short(size),

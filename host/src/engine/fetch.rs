@@ -68,7 +68,8 @@ impl Fetch {
             stage.check_space(size.saturating_sub(resumed.pieces.bytes()))?;
             stage.set_size(size)?;
         }
-        let file = || stage.file().try_clone().map_err(|error| crate::stage::stage_error(&error, "duplicate the stage"));
+        let file =
+            || stage.file().try_clone().map_err(|error| crate::stage::stage_error(&error, "duplicate the stage"));
         let hasher = resumed.hasher.or_else(|| want.algorithm().map(Algorithm::hasher));
         let mut frontier = Frontier::start(hasher, resumed.hashed, file()?)?;
         frontier.catch_up(&resumed.pieces)?;
@@ -148,14 +149,19 @@ impl Fetch {
         let cancel = origin.call.cancel.child().map_err(Stopped::All)?;
         let patience = if others { PATIENCE_WITH_OTHERS } else { PATIENCE };
         let board = Arc::clone(&self.board);
-        board.begin(todo, Reading { compares: self.mixed, whole: !info.ranged || info.size.is_none(), most, patience }, &cancel);
+        board.begin(
+            todo,
+            Reading { compares: self.mixed, whole: !info.ranged || info.size.is_none(), most, patience },
+            &cancel,
+        );
         std::thread::scope(|scope| {
             let mut first = true;
             loop {
                 for _ in 0..board.more_lanes() {
                     let lane = Lane { board: &board, origin, number, source, cancel: &cancel, first };
                     first = false;
-                    let spawned = std::thread::Builder::new().name("lane".into()).spawn_scoped(scope, move || lane.run());
+                    let spawned =
+                        std::thread::Builder::new().name("lane".into()).spawn_scoped(scope, move || lane.run());
                     if let Err(error) = spawned {
                         board.stop(Stopped::All(Error::os(&error, "start a thread").scoped(Scope::Node)));
                         board.lane_ended();

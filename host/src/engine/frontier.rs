@@ -147,7 +147,8 @@ fn digest(
                     }
                     let left = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(CHUNK);
                     let room = read.get_mut(..left.min(CHUNK)).unwrap_or_default();
-                    let filled = written::read_full(stage, room, range.start).map_err(|error| error.scoped(Scope::Node))?;
+                    let filled =
+                        written::read_full(stage, room, range.start).map_err(|error| error.scoped(Scope::Node))?;
                     if filled == 0 {
                         let message = "the stage is shorter than what was written to it";
                         return Err(Error::new(ErrorKind::Io, "stage-short", message).scoped(Scope::Node));

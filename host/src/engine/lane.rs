@@ -114,7 +114,6 @@ impl Lane<'_> {
         }
         (reached, outcome)
     }
-
 }
 
 /// Pauses after so many failures in a row, longer each time, unless `cancel` fires.
@@ -187,7 +186,8 @@ impl LaneSink {
         if there.get(..read) == Some(bytes) {
             return Ok(false);
         }
-        disk::write_all_at(self.file.as_fd(), bytes, self.at).map_err(|error| stage_error(&error, "write the stage"))?;
+        disk::write_all_at(self.file.as_fd(), bytes, self.at)
+            .map_err(|error| stage_error(&error, "write the stage"))?;
         Ok(true)
     }
 

@@ -71,7 +71,8 @@ pub(super) fn cut(todo: &mut Vec<Range<u64>>, lanes: usize, align: u64) -> Optio
     let end = first.start.saturating_add(wanted);
     let end = end.saturating_sub(end % align.max(1)).max(first.start.saturating_add(1));
     // What would be left over is taken along.
-    let end = if first.end.saturating_sub(end) < RANGE_LEAST || lanes == 1 && left <= RANGE_MOST { first.end } else { end };
+    let end =
+        if first.end.saturating_sub(end) < RANGE_LEAST || lanes == 1 && left <= RANGE_MOST { first.end } else { end };
     let range = first.start..end.min(first.end);
     if range.end == first.end {
         todo.remove(0);
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn ranges_cover_everything_once() {
         for (size, lanes) in [(1, 1), (RANGE_LEAST, 4), (10 << 20, 4), (1 << 30, 8), ((1 << 30) + 12345, 3)] {
-            let mut todo = vec![0..size];
+            let mut todo: Vec<Range<u64>> = std::iter::once(0..size).collect();
             let (mut at, mut count) = (0, 0);
             while let Some(range) = cut(&mut todo, lanes, 256 * 1024) {
                 assert_eq!(range.start, at);

@@ -109,7 +109,6 @@ impl Pieces {
     pub(super) fn bytes(&self) -> u64 {
         self.iter().fold(0, |sum, (range, _)| sum.saturating_add(range.end.saturating_sub(range.start)))
     }
-
 }
 
 #[cfg(test)]

@@ -24,6 +24,17 @@ const WAITING: usize = 8;
 const TICK: Duration = Duration::from_millis(50);
 
 type Chunk = Arc<Vec<u8>>;
+type Spare = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// Whoever is the last to use a chunk leaves its buffer for the next one.
+fn recycle(chunk: Chunk, spare: &Spare) {
+    if let Some(buffer) = Arc::into_inner(chunk) {
+        let mut spare = locked(spare);
+        if spare.len() < WAITING {
+            spare.push(buffer);
+        }
+    }
+}
 
 /// Between one source and one unpacker.
 pub(super) struct Queue {
@@ -38,6 +49,8 @@ struct State {
     position: u64,
     stored: StoredWindow,
     hashing: Option<Hashing>,
+    /// Buffers that are not used now.
+    spare: Spare,
     /// How the source ended.
     end: Option<Result<()>>,
     reader: Reader,
@@ -62,11 +75,14 @@ struct Hashing {
 impl Queue {
     /// For an input of `size` bytes, if that is known.
     pub(super) fn new(size: Option<u64>, hasher: Option<Hasher>) -> Result<Self> {
+        let spare = Spare::default();
         let hashing = hasher.map(|mut hasher| {
             let (chunks, todo) = sync_channel::<Chunk>(WAITING);
+            let spare = Arc::clone(&spare);
             let work = move || {
                 for chunk in todo {
                     hasher.update(&chunk);
+                    recycle(chunk, &spare);
                 }
                 hasher.finish()
             };
@@ -79,6 +95,7 @@ impl Queue {
             position: 0,
             stored: StoredWindow::default(),
             hashing,
+            spare,
             end: None,
             reader: Reader::Reads,
             cancel: None,
@@ -109,7 +126,8 @@ impl Queue {
     pub(super) fn reader_ended(&self, error: Option<&Error>) {
         let mut state = locked(&self.state);
         // Whether bytes are to blame is known only when all of them were hashed.
-        let about_bytes = |error: &Error| matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Limit | ErrorKind::Invalid);
+        let about_bytes =
+            |error: &Error| matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Limit | ErrorKind::Invalid);
         state.reader = if error.is_none_or(about_bytes) { Reader::Ended } else { Reader::Refuses };
         state.chunks.clear();
         if let Some(cancel) = state.cancel.as_ref().filter(|_| state.reader == Reader::Refuses) {
@@ -137,6 +155,20 @@ impl Queue {
             thread.join().map_err(died)
         });
         Ok((digest.transpose()?, stored))
+    }
+
+    /// A buffer of [`CHUNK`] bytes, to be filled and put in.
+    fn buffer(&self) -> Vec<u8> {
+        let spare = Arc::clone(&locked(&self.state).spare);
+        let mut buffer = locked(&spare).pop().unwrap_or_default();
+        buffer.resize(CHUNK, 0);
+        buffer
+    }
+
+    /// A chunk was used.
+    fn used(&self, chunk: Chunk) {
+        let spare = Arc::clone(&locked(&self.state).spare);
+        recycle(chunk, &spare);
     }
 
     fn put(&self, bytes: Vec<u8>, cancel: &Cancel) -> Result<()> {
@@ -220,6 +252,8 @@ impl At {
         self.position = self.position.saturating_add(count as u64);
         if end < chunk.len() {
             self.chunk = Some((chunk, end));
+        } else {
+            queue.used(chunk);
         }
         Ok(count)
     }
@@ -232,6 +266,13 @@ impl Input for StreamInput {
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
+    }
+
+    fn show_next(&self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool> {
+        let Some(chunk) = self.queue.take()? else { return Ok(false) };
+        let taken = take(&chunk);
+        self.queue.used(chunk);
+        taken.map(|()| true)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
@@ -327,7 +368,7 @@ impl QueueSink {
             self.flush()?;
         }
         if self.buffer.is_empty() {
-            self.buffer = vec![0; CHUNK];
+            self.buffer = self.queue.buffer();
         }
         if self.room == 0 {
             let position = self.queue.position();

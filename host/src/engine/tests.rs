@@ -21,7 +21,8 @@ use crate::target::Target;
 const SIZE: u64 = (5 << 20) + 12_345;
 
 fn content() -> Vec<u8> {
-    let byte = |at: u64| if at >> 16 & 3 == 0 { 0 } else { u8::try_from(at * 2_654_435_761 >> 13 & 0xFF).unwrap() };
+    let byte =
+        |at: u64| if (at >> 16) & 3 == 0 { 0 } else { u8::try_from(((at * 2_654_435_761) >> 13) & 0xFF).unwrap() };
     (0..SIZE).map(byte).collect()
 }
 
@@ -329,7 +330,10 @@ fn a_liar_among_others_is_found_in_every_order() {
         let names: Vec<&str> = row.iter().map(|(name, _)| *name).collect();
         if order[0] == 1 {
             // Alone it gave everything, and its word stands against the record's: the placement's next attempt goes on.
-            assert!(!fetched.exact && matches!(&fetched.moved, Ok(moved) if moved.digest != Some(digest())), "{names:?}");
+            assert!(
+                !fetched.exact && matches!(&fetched.moved, Ok(moved) if moved.digest != Some(digest())),
+                "{names:?}"
+            );
             continue;
         }
         assert!(is_image(&fetched), "{names:?}: {:?} {:?}", fetched.moved, fetched.row.failed);

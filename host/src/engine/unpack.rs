@@ -113,7 +113,8 @@ fn spooled(
     moved.refuse_changed_source()?;
     let stored = StoredWindow::of(spool.file(), moved.bytes)?;
     let outputs = Arc::new(StageOutputs::new(stage, None, want.limit, unpacker.call.cancel.clone())?);
-    let file = spool.file().try_clone().map_err(|error| Error::os(&error, "duplicate the spool").scoped(Scope::Node))?;
+    let file =
+        spool.file().try_clone().map_err(|error| Error::os(&error, "duplicate the spool").scoped(Scope::Node))?;
     let input = Arc::new(SpoolInput { file, size: moved.bytes });
     let done = unpacker.handler.unpack(&unpacker.call, &unpacker.request, input, outputs.clone());
     let size = outputs.close();
@@ -182,7 +183,9 @@ fn streamed(
         // It was the unpacker that wanted no more.
         Err(_) if queue.is_refused() => {}
         // What went wrong before is the cause of what the unpacker then reports; but a failure of the stage stands.
-        Err(error) => return Err(size.err().filter(|own| own.scope() == Scope::Node && done.is_err()).unwrap_or(error)),
+        Err(error) => {
+            return Err(size.err().filter(|own| own.scope() == Scope::Node && done.is_err()).unwrap_or(error));
+        }
         Ok(()) => {}
     }
     let is_image = want.digest.is_none() || digest.as_ref() == want.digest;
@@ -284,7 +287,8 @@ fn read_on(
     let from = if source.info().ranged { position } else { 0 };
     let to = source.info().size.unwrap_or(u64::MAX);
     let room = want.size.or(source.info().size).unwrap_or(want.limit).saturating_sub(from);
-    let sink = QueueSink::new(Arc::clone(queue), position.saturating_sub(from), room, call.clone(), want.limits.clone());
+    let sink =
+        QueueSink::new(Arc::clone(queue), position.saturating_sub(from), room, call.clone(), want.limits.clone());
     let sink = Arc::new(Mutex::new(sink));
     let outcome = source.read(&call, from..to, sink.clone());
     // A handler that was given up may still fill its room; nothing of that is taken.
@@ -343,4 +347,3 @@ impl OpenedSource for FileSource {
         Ok(())
     }
 }
-

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use landfall_handler_api::{Error, ErrorKind, HandlerInfo, HandlerStatus, OutputMeta, PlacementEvent, Probe, Request, Result};
+use landfall_handler_api::{
+    Error, ErrorKind, HandlerInfo, HandlerStatus, OutputMeta, PlacementEvent, Probe, Request, Result,
+};
 use serde::{Deserialize, Serialize};
 
 use super::pulse::Pulse;
@@ -152,6 +154,13 @@ pub(crate) trait Input: Send + Sync {
     /// Reads into `buffer` from `offset`; fewer bytes than its length only at the end. Blocks until they are there, and
     /// fails soon once the operation's `cancel` has fired.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize>;
+
+    /// Shows `take` the next bytes, from the start on, without a copy; false at the end. For an input without a descriptor,
+    /// instead of `read_at`. Blocks as that does.
+    fn show_next(&self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool> {
+        let _ = take;
+        Err(Error::unsupported("an input that is shown"))
+    }
 }
 
 /// Where streamed bytes go: the reader asks for room, fills it and says how much it filled.

@@ -41,7 +41,6 @@ pub(crate) use pulse::Pulse;
 pub(crate) use refusal::Refusal;
 pub(crate) use scan::{NoCache, ScanCache, scan_main};
 
-
 const SCAN_LIMIT: Duration = Duration::from_secs(10);
 const SETUP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -129,8 +128,11 @@ impl Plugins {
         cache: &dyn ScanCache,
     ) -> Result<PluginOutcome, Refusal> {
         let shape = scan::scan(&file, path, &options.agent, SCAN_LIMIT, cache)?;
-        let isolated: Vec<Result<bool, Refusal>> =
-            shape.handlers.iter().map(|handler| runs_in_worker(options.isolation_of(&handler.info.id), &shape, handler)).collect();
+        let isolated: Vec<Result<bool, Refusal>> = shape
+            .handlers
+            .iter()
+            .map(|handler| runs_in_worker(options.isolation_of(&handler.info.id), &shape, handler))
+            .collect();
         // What runs in workers only is never loaded into this process.
         let tables = match isolated.contains(&Ok(false)) {
             true => load(file.try_clone().map_err(|error| Refusal::new("unreadable", error))?)?.tables,

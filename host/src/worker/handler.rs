@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use landfall_handler_api::crossing::clean_text;
-use landfall_handler_api::{Error, ErrorKind, HandlerInfo, HandlerStatus, PlacementEvent, Probe, Request, Result, Scope};
+use landfall_handler_api::{
+    Error, ErrorKind, HandlerInfo, HandlerStatus, PlacementEvent, Probe, Request, Result, Scope,
+};
 use serde_json::Value;
 
 use super::mailbox::Letter;
@@ -130,7 +132,8 @@ fn answer(
     opened: &mut HashMap<u32, (Arc<dyn Output>, u64)>,
     ask: Ask,
 ) -> Result<(u64, Option<OwnedFd>)> {
-    let unopened = || Error::new(ErrorKind::Internal, "output-unopened", "the output was not opened").scoped(Scope::Handler);
+    let unopened =
+        || Error::new(ErrorKind::Internal, "output-unopened", "the output was not opened").scoped(Scope::Handler);
     match ask {
         Ask::Open { number, size, meta } => {
             let output = outputs.open(number, size, meta)?;
@@ -221,7 +224,8 @@ impl Handler for WorkerHandler {
         let size = input.size();
         let operation = |ranged| Operation::Unpack { request: Cow::Borrowed(request), size, ranged };
         if let Some(descriptor) = input.descriptor() {
-            let duplicate = descriptor.try_clone_to_owned().map_err(|error| Error::os(&error, "duplicate a descriptor"))?;
+            let duplicate =
+                descriptor.try_clone_to_owned().map_err(|error| Error::os(&error, "duplicate a descriptor"))?;
             return self.write(call, request, operation(true), vec![duplicate], outputs.as_ref(), |_, _| Ok(()));
         }
         let (ours, theirs) = ring::make(SLOTS)?;
@@ -252,30 +256,28 @@ fn feed(process: &Process, running: &Running<'_>, mut lane: Producer, input: Arc
     let ending = process.ending(running.id);
     let own = running.own.clone();
     let work = move || {
-        let mut buffer = vec![0; SLOT];
         let mut position = 0_u64;
         let mut bring = || -> Result<u64> {
             loop {
-                let read = {
-                    // The worker waits for the source, which is watched by itself.
-                    let _held = own.pulse.hold();
-                    input.read_at(&mut buffer, position)?
-                };
-                let mut bytes = buffer.get(..read).unwrap_or_default();
-                while !bytes.is_empty() {
-                    let wait = Wait { cancel: &own.cancel, other: None, until: None };
-                    match lane.put(bytes, &wait) {
-                        Ok(put) => bytes = bytes.get(put..).unwrap_or_default(),
-                        Err(Stop::Failed(error)) => return Err(error),
-                        // Its death, or its end, is told to whoever runs the operation.
-                        Err(_) => return Err(Error::cancelled()),
+                // The worker waits for the source, which is watched by itself.
+                let mut held = Some(own.pulse.hold());
+                let mut take = |mut bytes: &[u8]| -> Result<()> {
+                    held = None;
+                    position = position.saturating_add(bytes.len() as u64);
+                    while !bytes.is_empty() {
+                        let wait = Wait { cancel: &own.cancel, other: None, until: None };
+                        match lane.put(bytes, &wait) {
+                            Ok(put) => bytes = bytes.get(put..).unwrap_or_default(),
+                            Err(Stop::Failed(error)) => return Err(error),
+                            // Its death, or its end, is told to whoever runs the operation.
+                            Err(_) => return Err(Error::cancelled()),
+                        }
+                        own.pulse.beat();
                     }
-                    own.pulse.beat();
-                }
-                // Less than asked for is the end, and nobody should wait for a slot that never fills.
-                lane.flush()?;
-                position = position.saturating_add(read as u64);
-                if read < buffer.len() {
+                    // Less than a slot is not kept back: who knows when the next bytes come.
+                    lane.flush()
+                };
+                if !input.show_next(&mut take)? {
                     return Ok(position);
                 }
             }

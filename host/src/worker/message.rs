@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use landfall_handler_api::crossing::clean_text;
-use landfall_handler_api::{Error, ErrorKind, HandlerStatus, OutputMeta, PlacementEvent, Probe, Request, Result, Scope};
+use landfall_handler_api::{
+    Error, ErrorKind, HandlerStatus, OutputMeta, PlacementEvent, Probe, Request, Result, Scope,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,6 +23,7 @@ pub(super) struct Bounds {
 }
 
 /// From the agent to the worker.
+#[expect(clippy::large_enum_variant, reason = "made one at a time, and sent at once")]
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order<'a> {
     /// The first: what to load. With the plugin's file.
@@ -111,7 +114,10 @@ pub(super) enum Outcome {
     Probes(Vec<Result<Probe, Failure>>),
     Source(SourceInfo),
     /// So many bytes were put into the lane; then it ended well, or failed.
-    Read { bytes: u64, failure: Option<Failure> },
+    Read {
+        bytes: u64,
+        failure: Option<Failure>,
+    },
     Status(HandlerStatus),
 }
 
@@ -180,7 +186,8 @@ mod tests {
     fn an_error_survives_the_way_and_is_made_fit() {
         let error = Error::new(ErrorKind::NotFound, "no-such-object", "gone").scoped(Scope::Image).with_errno(2);
         assert_eq!(Error::from(Failure::from(&error)), error);
-        let failure = Failure { kind: 999, scope: 77, errno: -4, code: "A B\u{7}".into(), message: "\u{202e}x\n".into() };
+        let failure =
+            Failure { kind: 999, scope: 77, errno: -4, code: "A B\u{7}".into(), message: "\u{202e}x\n".into() };
         let error = Error::from(failure);
         assert_eq!((error.kind(), error.code(), error.os_errno()), (ErrorKind::Internal, "a-b", None));
         assert_eq!(error.message(), "\\u{202e}x\\n");

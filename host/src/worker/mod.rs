@@ -3,7 +3,7 @@
 //! ```text
 //! agent                                                worker: this binary, `landfall worker`
 //! handler.rs  WorkerHandler, WorkerSource              serve.rs    loads the plugin, runs its operations
-//! process.rs  starts, watches, stops       <- wire ->  confine.rs  gives up what it does not need
+//! process.rs  starts, stops; watcher.rs    <- wire ->  confine.rs  gives up what it does not need
 //! mailbox.rs  what arrives for an operation <= ring => remote.rs   outputs and inputs that the agent holds
 //! ```
 //!
@@ -20,8 +20,9 @@ mod process;
 mod remote;
 mod ring;
 mod serve;
+mod watcher;
 mod wire;
 
-pub(crate) use orphans::{forget, spawn};
 pub(crate) use handler::{WorkerHandler, WorkerSettings};
+pub(crate) use orphans::{forget, spawn};
 pub(crate) use serve::worker_main;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -12,7 +11,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use landfall_handler_api::crossing::clean_text;
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -21,11 +19,11 @@ use nix::unistd::{Pid, pipe2};
 use serde_json::Value;
 
 use super::mailbox::{Letter, Mailbox};
-use super::message::{Bounds, Operation, Order, Outcome, Report, Secret, unpack};
-use super::{confine, orphans};
+use super::message::{Bounds, Operation, Order, Outcome, Secret};
 use super::serve::WORKER_COMMAND;
+use super::watcher::Watcher;
 use super::wire::{self, Wire};
-use crate::complaint::complain;
+use super::{confine, orphans};
 use crate::plugin::{CallContext, Progress, Pulse, honest};
 
 /// How long a worker may take to load its plugin and make its handler.
@@ -34,11 +32,6 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 const DEATH_LIMIT: Duration = Duration::from_secs(1);
 /// How long a killed process may be stuck in the kernel before it is given up.
 const UNDEAD_LIMIT: Duration = Duration::from_secs(20);
-/// What of a worker's standard error and log is shown.
-const LINES_MAX: usize = 200;
-const LINE_MAX: usize = 500;
-/// Messages and pieces of output that are taken from a worker that is dead already.
-const LAST_WORDS: usize = 1000;
 /// Part of the memory limit that a process must have had resident for its end to be blamed on the limit.
 const MEMORY_SHARE: u64 = 2;
 
@@ -62,7 +55,7 @@ pub(super) struct Process {
     watcher: Option<JoinHandle<()>>,
 }
 
-struct Shared {
+pub(super) struct Shared {
     handler: String,
     wire: Wire,
     pid: Pid,
@@ -78,21 +71,22 @@ struct Shared {
     grace: Duration,
 }
 
+/// An operation, as far as the watcher has to know it.
 #[derive(Clone)]
-struct Registered {
-    mailbox: Arc<Mailbox>,
-    progress: Progress,
-    pulse: Pulse,
+pub(super) struct Registered {
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) progress: Progress,
+    pub(super) pulse: Pulse,
 }
 
 /// The number under which the answer to `Start` arrives.
-const START: u64 = 0;
+pub(super) const START: u64 = 0;
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn crashed(code: &'static str, message: String) -> Error {
+pub(super) fn crashed(code: &'static str, message: String) -> Error {
     Error::new(ErrorKind::Crashed, code, message)
 }
 
@@ -146,9 +140,7 @@ impl Process {
                 rustix::process::Pid::from_raw(shared.pid.as_raw()).ok_or(std::io::ErrorKind::InvalidInput)?,
                 rustix::process::PidfdFlags::empty(),
             )?;
-            std::thread::Builder::new()
-                .name("worker".into())
-                .spawn(move || Watcher { shared: &theirs, noise: File::from(noise), lines: 0, line: Vec::new() }.watch(&ended))
+            std::thread::Builder::new().name("worker".into()).spawn(move || Watcher::new(&theirs, noise).watch(&ended))
         };
         match watch() {
             Ok(watcher) => Ok(Self { shared, watcher: Some(watcher) }),
@@ -191,8 +183,11 @@ impl Process {
 
     fn register(&self, id: u64, call: &CallContext, own: CallContext) -> Result<Running<'_>> {
         let mailbox = Arc::new(Mailbox::new()?);
-        let registered =
-            Registered { mailbox: Arc::clone(&mailbox), progress: Arc::clone(&call.progress), pulse: own.pulse.clone() };
+        let registered = Registered {
+            mailbox: Arc::clone(&mailbox),
+            progress: Arc::clone(&call.progress),
+            pulse: own.pulse.clone(),
+        };
         locked(&self.shared.calls).insert(id, registered);
         // Whoever registers after the last letter was handed out gets it here.
         if let Some(death) = locked(&self.shared.death).clone() {
@@ -209,7 +204,8 @@ impl Process {
     /// Bounds the size of the files that it writes from now on. The hard limit stays, so that the bound can be raised again
     /// by an agent without rights over it.
     pub(super) fn limit_files(&self, bytes: u64) -> Result<()> {
-        confine::limit_files_of(self.shared.pid, bytes).map_err(|error| Error::os(&error, "bound the files of a worker").scoped(Scope::Node))
+        confine::limit_files_of(self.shared.pid, bytes)
+            .map_err(|error| Error::os(&error, "bound the files of a worker").scoped(Scope::Node))
     }
 
     /// Ends it, and waits until it is gone. Fails when it does not go: then it may still write what it was given.
@@ -243,6 +239,31 @@ impl Drop for Process {
 }
 
 impl Shared {
+    /// The id of the handler that it runs.
+    pub(super) fn handler(&self) -> &str {
+        &self.handler
+    }
+
+    /// The connection to it. Only the watcher receives.
+    pub(super) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    /// The operation of this number.
+    pub(super) fn call(&self, id: u64) -> Option<Registered> {
+        locked(&self.calls).get(&id).cloned()
+    }
+
+    /// Waits for a dead process, and tells everyone.
+    pub(super) fn die(&self) {
+        let death = self.reap().context(format_args!("handler {}", self.handler));
+        *locked(&self.death) = Some(death.clone());
+        self.died.notify_all();
+        for call in locked(&self.calls).values() {
+            call.mailbox.put(Letter::Died(death.clone()));
+        }
+    }
+
     fn send(&self, order: &Order<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
         self.wire.send(order, descriptors).map_err(|error| {
             // How it died says more than that it cannot be told anything.
@@ -259,7 +280,7 @@ impl Shared {
     }
 
     /// Kills it, because of `cause` if the worker is to blame.
-    fn kill(&self, cause: Option<Error>) {
+    pub(super) fn kill(&self, cause: Option<Error>) {
         let child = locked(&self.child);
         if child.is_none() {
             return;
@@ -275,7 +296,7 @@ impl Shared {
     }
 
     /// Kills it, unless it is about to end by itself.
-    fn kill_unless_dying(&self) {
+    pub(super) fn kill_unless_dying(&self) {
         let Some(pid) = rustix::process::Pid::from_raw(self.pid.as_raw()) else { return };
         let Ok(ended) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else { return };
         let limit = PollTimeout::try_from(DEATH_LIMIT).unwrap_or(PollTimeout::MAX);
@@ -484,156 +505,8 @@ pub(super) fn wait_for(descriptors: &[Option<BorrowedFd<'_>>], until: Instant) {
     let _ = poll(&mut wanted, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
 }
 
-/// The thread that listens to a worker until it is dead.
-struct Watcher<'p> {
-    shared: &'p Shared,
-    noise: File,
-    lines: usize,
-    line: Vec<u8>,
-}
-
-impl Watcher<'_> {
-    fn watch(mut self, ended: &OwnedFd) {
-        let (mut listening, mut hearing) = (true, true);
-        loop {
-            let wire = listening.then(|| self.shared.wire.descriptor());
-            let noise = hearing.then(|| self.noise.as_fd());
-            let [wire, noise, dead] = readable([wire, noise, Some(ended.as_fd())], PollTimeout::NONE);
-            if wire {
-                listening = self.listen();
-            }
-            if noise {
-                hearing = self.hear();
-            }
-            if dead {
-                return self.bury(listening, hearing);
-            }
-        }
-    }
-
-    /// Takes what it said last, waits for it and tells everyone.
-    fn bury(&mut self, mut listening: bool, mut hearing: bool) {
-        // A process that it left behind may go on talking for ever.
-        for _ in 0..LAST_WORDS {
-            let wire = listening.then(|| self.shared.wire.descriptor());
-            let noise = hearing.then(|| self.noise.as_fd());
-            let [wire, noise] = readable([wire, noise], PollTimeout::ZERO);
-            if wire {
-                listening = self.listen();
-            }
-            if noise {
-                hearing = self.hear();
-            }
-            if !wire && !noise {
-                break;
-            }
-        }
-        self.flush_line();
-        let death = self.shared.reap().context(format_args!("handler {}", self.shared.handler));
-        *locked(&self.shared.death) = Some(death.clone());
-        self.shared.died.notify_all();
-        for call in locked(&self.shared.calls).values() {
-            call.mailbox.put(Letter::Died(death.clone()));
-        }
-    }
-
-    /// Takes a message; false when there will be no more.
-    fn listen(&mut self) -> bool {
-        match self.shared.wire.receive::<Report>() {
-            Ok(Some((report, descriptors))) => {
-                self.take(report, descriptors);
-                true
-            }
-            // It closed its end, or says what nobody can read: nothing good will come of it.
-            Ok(None) => {
-                self.shared.kill_unless_dying();
-                false
-            }
-            Err(error) => {
-                self.shared.kill(Some(error));
-                false
-            }
-        }
-    }
-
-    fn take(&mut self, report: Report, descriptors: Vec<OwnedFd>) {
-        let call = |id: u64| locked(&self.shared.calls).get(&id).cloned();
-        match report {
-            Report::Started(outcome) => {
-                if let Some(call) = call(START) {
-                    let outcome = unpack(outcome).map(|()| Outcome::Nothing);
-                    call.mailbox.put(Letter::Done { outcome, descriptors });
-                }
-            }
-            Report::Beat { id, done, total } => {
-                if let Some(call) = call(id) {
-                    call.pulse.beat();
-                    if let Some(done) = done {
-                        (call.progress)(done, total);
-                    }
-                }
-            }
-            Report::Log { level: _, target, text } => {
-                let gap = if target.is_empty() { "" } else { ": " };
-                let line = format!("{target}{gap}{text}");
-                self.show(line.as_bytes());
-            }
-            Report::Question { id, question, ask } => {
-                if let Some(call) = call(id) {
-                    call.pulse.beat();
-                    if !call.mailbox.put(Letter::Question { question, ask }) {
-                        let message = "its worker asks without waiting for answers".to_owned();
-                        self.shared.kill(Some(crashed("worker-floods", message)));
-                    }
-                }
-            }
-            Report::Done { id, outcome } => {
-                if let Some(call) = call(id) {
-                    call.mailbox.put(Letter::Done { outcome: unpack(outcome), descriptors });
-                }
-            }
-        }
-    }
-
-    /// Takes what there is of standard output and error; false when there will be no more.
-    fn hear(&mut self) -> bool {
-        let mut buffer = [0; 4096];
-        match self.noise.read(&mut buffer) {
-            Ok(0) => false,
-            Ok(read) => {
-                for &byte in buffer.get(..read).unwrap_or_default() {
-                    if byte == b'\n' {
-                        self.flush_line();
-                    } else if self.line.len() < LINE_MAX {
-                        self.line.push(byte);
-                    }
-                }
-                true
-            }
-            Err(error) => matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted),
-        }
-    }
-
-    fn flush_line(&mut self) {
-        let line = std::mem::take(&mut self.line);
-        if !line.is_empty() {
-            self.show(&line);
-        }
-    }
-
-    fn show(&mut self, line: &[u8]) {
-        self.lines = self.lines.saturating_add(1);
-        let handler = &self.shared.handler;
-        if self.lines < LINES_MAX {
-            complain(format_args!("{handler}: {}", clean_text(line, LINE_MAX)));
-        } else if self.lines == LINES_MAX {
-            complain(format_args!("{handler}: has more to say, which is not shown"));
-        }
-    }
-}
-
 /// Which of the descriptors have something to be read, or an end to be noticed.
-fn readable<const N: usize>(descriptors: [Option<BorrowedFd<'_>>; N], timeout: PollTimeout) -> [bool; N] {
+pub(super) fn readable<const N: usize>(descriptors: [Option<BorrowedFd<'_>>; N], timeout: PollTimeout) -> [bool; N] {
     let mut wanted: Vec<PollFd<'_>> =
         descriptors.iter().flatten().map(|descriptor| PollFd::new(*descriptor, PollFlags::POLLIN)).collect();
     // An interrupted or failed poll only means that the caller looks again.

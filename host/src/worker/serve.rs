@@ -48,8 +48,11 @@ pub(crate) fn worker_main() -> ExitCode {
     }
 }
 
+/// An order and the descriptors that came with it.
+type Received = (Order<'static>, Vec<OwnedFd>);
+
 /// Takes the connection away from standard input, closes what is not this process's, and waits for the first order.
-fn begin() -> Result<(Arc<Wire>, (Order<'static>, Vec<OwnedFd>))> {
+fn begin() -> Result<(Arc<Wire>, Received)> {
     let failed = |error: std::io::Error| Error::os(&error, "begin a worker");
     confine::keep_heap_small();
     confine::close_from(3).map_err(failed)?;
@@ -62,7 +65,7 @@ fn begin() -> Result<(Arc<Wire>, (Order<'static>, Vec<OwnedFd>))> {
     Ok((wire, first))
 }
 
-fn serve(wire: &Arc<Wire>, (first, descriptors): (Order<'static>, Vec<OwnedFd>)) -> ExitCode {
+fn serve(wire: &Arc<Wire>, (first, descriptors): Received) -> ExitCode {
     let made = start(first, descriptors, wire);
     let (started, handler) = match made {
         Ok(handler) => (Ok(()), Some(handler)),
@@ -110,8 +113,9 @@ fn start(first: Order<'static>, descriptors: Vec<OwnedFd>, wire: &Arc<Wire>) -> 
     });
     let missing = || Error::new(ErrorKind::Internal, "no-plugin", "the order to start came without a plugin");
     let file = File::from(descriptors.into_iter().next().ok_or_else(missing)?);
-    let loaded = plugin::load(file)
-        .map_err(|refusal| Error::new(ErrorKind::Crashed, "worker-load", format!("its plugin does not load: {refusal}")))?;
+    let loaded = plugin::load(file).map_err(|refusal| {
+        Error::new(ErrorKind::Crashed, "worker-load", format!("its plugin does not load: {refusal}"))
+    })?;
     confine::hide_memory().map_err(failed)?;
     let identity = loaded.shape.identity(Path::new(""));
     let found = loaded.shape.handlers.into_iter().zip(loaded.tables).find(|(shape, _)| shape.info.id == *handler);
@@ -173,19 +177,10 @@ impl Served {
         let cancel = Cancel::new()?;
         let questions = Questions::new(Arc::clone(&self.wire), id);
         let input_end = InputEnd::new()?;
-        let reachable = Reachable {
-            cancel: cancel.clone(),
-            questions: Arc::clone(&questions),
-            input_end: Arc::clone(&input_end),
-        };
+        let reachable =
+            Reachable { cancel: cancel.clone(), questions: Arc::clone(&questions), input_end: Arc::clone(&input_end) };
         locked(&self.operations).insert(id, reachable);
-        let run = Run {
-            served: Arc::clone(self),
-            id,
-            call: self.context(id, cancel, secrets),
-            questions,
-            input_end,
-        };
+        let run = Run { served: Arc::clone(self), id, call: self.context(id, cancel, secrets), questions, input_end };
         std::thread::Builder::new()
             .name("operation".into())
             .spawn(move || run.run(operation, descriptors))
@@ -203,8 +198,7 @@ impl Served {
                 let _ = wire.send(&Report::Beat { id, done: Some(done), total }, &[]);
             }
         };
-        let secrets: HashMap<String, Vec<u8>> =
-            secrets.into_iter().map(|secret| (secret.name, secret.value)).collect();
+        let secrets: HashMap<String, Vec<u8>> = secrets.into_iter().map(|secret| (secret.name, secret.value)).collect();
         CallContext {
             cancel,
             progress: Arc::new(progress),
@@ -268,9 +262,7 @@ impl Run {
                 self.alive(|| handler.unpack(call, &request, input, outputs)).map(|()| Outcome::Nothing)
             }
             Operation::Status => handler.status(call).map(Outcome::Status),
-            Operation::PlacementRemoved { event } => {
-                handler.placement_removed(call, &event).map(|()| Outcome::Nothing)
-            }
+            Operation::PlacementRemoved { event } => handler.placement_removed(call, &event).map(|()| Outcome::Nothing),
             Operation::PlacementMoved { event } => handler.placement_moved(call, &event).map(|()| Outcome::Nothing),
         }
     }
