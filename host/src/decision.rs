@@ -79,6 +79,9 @@ pub(crate) struct PlannedAttempt {
     pub(crate) store: Option<String>,
     /// What the bytes will be held against.
     pub(crate) verify: String,
+    /// Bytes of a scratch file beside the target, for an unpacker that needs one; as many as are stored, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scratch: Option<u64>,
 }
 
 /// An attempt that was made, or that an earlier failure ruled out.
@@ -163,6 +166,7 @@ impl Decision {
                     Some(digest) => digest.algorithm.name().to_owned(),
                     None => "no".to_owned(),
                 },
+                scratch: attempt.scratch(),
             })
             .collect();
         self.notes = selection.notes.iter().map(|note| format!("{}: {}", note.criterion, note.text)).collect();

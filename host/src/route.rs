@@ -82,6 +82,11 @@ impl Attempt {
         std::iter::once(self.handler.info().id.as_str()).chain(unpacker).collect()
     }
 
+    /// Bytes of the scratch file that it needs, if it needs one and they are known.
+    pub(crate) fn scratch(&self) -> Option<u64> {
+        self.unpacking.as_ref().filter(|unpacking| unpacking.handler.info().ranged_input).and(self.size)
+    }
+
     /// What its handlers do.
     pub(crate) fn chain_name(&self) -> &'static str {
         if self.unpacking.is_some() { "source, unpack" } else { self.chain.name() }

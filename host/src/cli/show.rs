@@ -81,8 +81,9 @@ pub(super) fn decision(decision: &Decision) -> Result<()> {
     for (place, attempt) in (1..).zip(&decision.planned) {
         let from = attempt.locations.first().map_or("no location", String::as_str);
         let store = attempt.store.as_ref().map(|store| format!(", store {store}")).unwrap_or_default();
+        let scratch = attempt.scratch.map(|size| format!("; scratch {}", bytes(size))).unwrap_or_default();
         line(format_args!(
-            "  {place}. {} from {from}{store}; verify {}",
+            "  {place}. {} from {from}{store}; verify {}{scratch}",
             attempt.handlers.join(" -> "),
             attempt.verify
         ))?;
