@@ -251,7 +251,10 @@ impl Fetch {
         supply: &mut dyn Supply,
     ) -> Result<Moved, Stopped> {
         let size = self.size.unwrap_or(0);
-        let suspects: Vec<u32> = self.joined.iter().rev().copied().filter(|suspect| *suspect != number).collect();
+        let mut suspects: Vec<u32> = self.joined.iter().rev().copied().filter(|suspect| *suspect != number).collect();
+        // Those whose bytes were contradicted before come first: what others confirmed need not be fetched again for it.
+        let contradicted = |suspect: u32| self.board.differences().iter().any(|difference| difference.of == suspect);
+        suspects.sort_by_key(|suspect| !contradicted(*suspect));
         for suspect in suspects {
             let todo = self.board.pieces().of(suspect);
             let known = self.board.differences().len();
@@ -259,7 +262,8 @@ impl Fetch {
                 continue;
             }
             self.read(number, origin, source, stage, todo, supply.has_other())?;
-            if self.board.differences().len() > known
+            let contradicted = self.board.differences().iter().any(|difference| difference.of == suspect);
+            if (contradicted || self.board.differences().len() > known)
                 && let Some(moved) = self.judge(origin, stage, want, supply)?
             {
                 return Ok(moved);

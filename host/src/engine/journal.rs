@@ -36,6 +36,10 @@ pub(crate) struct Checkpoint {
     /// The data file.
     #[serde(with = "StoredIdentity")]
     pub(crate) file: FileIdentity,
+    /// When its content last changed, nanoseconds since 1970; as of the inode, [`Checkpoint::changed`].
+    pub(crate) modified: i64,
+    /// When its inode last changed.
+    pub(crate) changed: i64,
     /// Which bytes are on the disk: sorted, disjoint, and as few as can be.
     pub(crate) pieces: Vec<Piece>,
     /// Redacted names of the locations that the pieces came from.
@@ -225,6 +229,8 @@ mod tests {
             digest: Digest { algorithm: Algorithm::Sha512, value: "ab".repeat(64) },
             size: 1000,
             file: FileIdentity { file_system: 7, inode: u64::MAX, born: Some(-1) },
+            modified: 5,
+            changed: 6,
             pieces: vec![(0, 100 + number, 0).into(), (100 + number, 500, 1).into(), (600, 1000, 0).into()],
             origins: vec!["http://a/".into(), "http://b/".into()],
             hashed: 128,

@@ -64,7 +64,7 @@ impl Resume {
                 && checkpoint.file.is(&version.identity)
                 && version.size == size
         };
-        let resumed = checkpoint.filter(fits).and_then(|checkpoint| restore(checkpoint, digest.algorithm));
+        let resumed = checkpoint.filter(fits).and_then(|checkpoint| restore(checkpoint, &version, digest.algorithm));
         let resumed = match resumed {
             Some(resumed) => resumed,
             None => {
@@ -96,14 +96,20 @@ impl Resume {
     /// Writes a checkpoint: first the bytes to the disk, then the word of it.
     pub(super) fn checkpoint(&mut self, board: &Board, stage: &mut Stage<'_>, origins: &[String]) -> Result<()> {
         let (pieces, digest) = board.snapshot();
+        if pieces.bytes() == 0 {
+            return Ok(());
+        }
         let state = digest.and_then(|(hashed, state)| Some((hashed, state.recv().ok()?)));
         // Without its state, the digest begins anew next time, over bytes that need not be fetched again.
         let (hashed, state) = state.unwrap_or_default();
         disk::sync_data(stage.descriptor()).map_err(|error| stage_error(&error, "sync the stage"))?;
+        let version = FileVersion::of(stage.file())?;
         let checkpoint = Checkpoint {
             digest: self.digest.clone(),
             size: self.size,
-            file: FileVersion::of(stage.file())?.identity,
+            file: version.identity,
+            modified: version.modified,
+            changed: version.changed,
             pieces: pieces.iter().map(|(range, origin)| Piece { start: range.start, end: range.end, origin }).collect(),
             origins: origins.to_vec(),
             hashed,
@@ -131,15 +137,17 @@ fn key(stage: &Stage<'_>, digest: &crate::digest::Digest) -> String {
 }
 
 /// A checkpoint in the engine's terms; none if it does not hold together.
-fn restore(checkpoint: Checkpoint, algorithm: Algorithm) -> Option<Resumed> {
+fn restore(checkpoint: Checkpoint, version: &FileVersion, algorithm: Algorithm) -> Option<Resumed> {
     checkpoint.check().ok()?;
-    let hasher = match checkpoint.hashed {
-        0 => algorithm.hasher(),
-        _ => Hasher::resume(algorithm, &checkpoint.state)?,
+    // Of a file that was written to since, what is there is hashed again; so it is after a crash.
+    let untouched = (checkpoint.modified, checkpoint.changed) == (version.modified, version.changed);
+    let (hashed, hasher) = match checkpoint.hashed {
+        hashed if hashed > 0 && untouched => (hashed, Hasher::resume(algorithm, &checkpoint.state)?),
+        _ => (0, algorithm.hasher()),
     };
     let mut pieces = Pieces::default();
     for piece in &checkpoint.pieces {
         pieces.put(piece.start..piece.end, piece.origin);
     }
-    Some(Resumed { pieces, origins: checkpoint.origins, hashed: checkpoint.hashed, hasher: Some(hasher) })
+    Some(Resumed { pieces, origins: checkpoint.origins, hashed, hasher: Some(hasher) })
 }

@@ -75,7 +75,19 @@ pub(crate) fn through_unpacker(
     if unpacker.handler.info().ranged_input {
         spooled(origin, supply, unpacker, stage, want, bytes)
     } else {
-        streamed(origin, supply, unpacker, stage, want, bytes)
+        let mut origin = origin;
+        loop {
+            let moved = streamed(origin, supply, unpacker, stage, want, bytes)?;
+            let wrong = want.digest.is_some() && moved.digest.as_ref() != want.digest;
+            if !wrong || moved.locations.len() < 2 {
+                return Ok(moved);
+            }
+            // One of them may be good: each that is left is tried from its first byte on.
+            let message = format!("the bytes of {} locations together are not the image", moved.locations.len());
+            let error = Error::new(ErrorKind::Corrupt, "digest-mismatch", message);
+            origin = supply.next(error, *bytes, true)?;
+            stage.set_size(0)?;
+        }
     }
 }
 
@@ -116,7 +128,9 @@ fn spooled(
     let file =
         spool.file().try_clone().map_err(|error| Error::os(&error, "duplicate the spool").scoped(Scope::Node))?;
     let input = Arc::new(SpoolInput { file, size: moved.bytes });
-    let done = unpacker.handler.unpack(&unpacker.call, &unpacker.request, input, outputs.clone());
+    // Its silence counts from now on: the spooling before was not its.
+    let call = unpacker.call.begin()?;
+    let done = unpacker.handler.unpack(&call, &unpacker.request, input, outputs.clone());
     let size = outputs.close();
     let outcome = done.and(size).map_err(|error| blame(error, moved.digest.as_ref(), want));
     // A crash may be passing; whatever else failed would fail again.
@@ -162,7 +176,7 @@ fn streamed(
     let outputs = Arc::new(StageOutputs::new(stage, None, want.limit, unpacker.call.cancel.clone())?);
     let thread = {
         let (queue, outputs, handler) = (Arc::clone(&queue), Arc::clone(&outputs), Arc::clone(&unpacker.handler));
-        let (call, request) = (unpacker.call.clone(), unpacker.request.clone());
+        let (call, request) = (unpacker.call.begin()?, unpacker.request.clone());
         let work = move || {
             let input = Arc::new(StreamInput::new(Arc::clone(&queue)));
             let done = handler.unpack(&call, &request, input, outputs);

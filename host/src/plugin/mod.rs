@@ -194,19 +194,15 @@ impl LoadOptions {
     ) -> Result<Arc<dyn Handler>, Refusal> {
         let id = handler.info.id.clone();
         let config = self.config_of(&id);
-        let settings_given = config.as_object().is_some_and(|settings| !settings.is_empty());
         let has_probe = handler.functions.iter().any(|name| name == "probe");
         let copy = file.try_clone().map_err(|error| Refusal::new("unreadable", error))?;
         let key = identity.path.join(format!("#{id}"));
         let version = format!("{} settings {}", scan::version(file)?, scan::fingerprint(&config));
         let made = WorkerHandler::new(handler.info, identity.clone(), copy, config, has_probe, self.workers.clone());
-        if settings_given {
-            let tried = scan::remembered(cache, &key, &version, || {
-                let call = CallContext::quiet(Cancel::new()?, SETUP_LIMIT);
-                made.try_out(&call)
-            });
-            tried?;
-        }
+        scan::remembered(cache, &key, &version, || {
+            let call = CallContext::quiet(Cancel::new()?, SETUP_LIMIT);
+            made.try_out(&call)
+        })?;
         Ok(Arc::new(made))
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use landfall_handler_api::abi::{IMGH_ABI_MAJOR, IMGH_ABI_MINOR};
 use landfall_handler_api::crossing::clean_text;
+use landfall_handler_api::{Error, ErrorKind, Scope};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, alarm};
@@ -93,8 +94,9 @@ pub(super) fn remembered(
         return known;
     }
     let outcome = action();
-    // What the machine could not do now says nothing of the file.
-    let lasts = outcome.as_ref().err().is_none_or(|error| error.scope() != landfall_handler_api::Scope::Node);
+    // What the machine could not do now says nothing of the file, nor does a worker that died of its limits.
+    let passing = |error: &Error| error.scope() == Scope::Node || error.kind() == ErrorKind::Crashed;
+    let lasts = !outcome.as_ref().is_err_and(passing);
     let outcome = outcome.map_err(Refusal::from);
     if let (true, Ok(json)) = (lasts, serde_json::to_string(&outcome)) {
         cache.put(path, version, &json);

@@ -44,16 +44,22 @@ pub(super) fn keep_heap_small() {
 /// Gives up what no plugin needs.
 pub(super) fn confine(bounds: &Bounds) -> io::Result<()> {
     nix::sys::prctl::set_no_new_privs()?;
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, DESCRIPTORS)?;
-    setrlimit(Resource::RLIMIT_AS, bounds.memory, bounds.memory)?;
-    setrlimit(Resource::RLIMIT_CPU, bounds.cpu_seconds, bounds.cpu_seconds.saturating_add(CPU_GRACE))?;
-    setrlimit(Resource::RLIMIT_FSIZE, bounds.file_bytes, bounds.file_bytes)?;
+    lower(Resource::RLIMIT_CORE, 0, 0)?;
+    lower(Resource::RLIMIT_NOFILE, DESCRIPTORS, DESCRIPTORS)?;
+    lower(Resource::RLIMIT_AS, bounds.memory, bounds.memory)?;
+    lower(Resource::RLIMIT_CPU, bounds.cpu_seconds, bounds.cpu_seconds.saturating_add(CPU_GRACE))?;
+    lower(Resource::RLIMIT_FSIZE, bounds.file_bytes, bounds.file_bytes)?;
     // A write beyond that then fails with EFBIG and a name.
     let mut blocked = SigSet::empty();
     blocked.add(Signal::SIGXFSZ);
     blocked.thread_block()?;
     Ok(())
+}
+
+/// Bounds a resource, and never above what the agent itself may have.
+fn lower(resource: Resource, soft: u64, hard: u64) -> nix::Result<()> {
+    let (_, most) = nix::sys::resource::getrlimit(resource)?;
+    setrlimit(resource, soft.min(most), hard.min(most))
 }
 
 /// Keeps others, and the kernel when it dumps cores to a program, from reading this process. Done after the load, which

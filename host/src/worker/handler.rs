@@ -361,7 +361,7 @@ fn pull(running: &mut Running<'_>, lane: &mut Consumer, len: u64, into: &Mutex<d
             let outcome = running.honest(outcome.clone());
             return match refused {
                 Some(error) => Err(error),
-                None if got < *bytes => Err(running.own.cancel.check().err().unwrap_or_else(Error::cancelled)),
+                None if got < *bytes => running.honest(Err(Error::cancelled())),
                 None => outcome,
             };
         }
@@ -414,18 +414,19 @@ fn take(
     until: Instant,
     listen: bool,
 ) -> Result<Taken> {
-    let held = running.own.pulse.hold();
-    let mut sink = locked(into);
-    let want = usize::try_from(room).unwrap_or(SLOT).min(SLOT);
-    let buffer = sink.reserve(want)?;
-    drop(held);
     let other = listen.then(|| running.descriptor());
-    match lane.take(buffer, &Wait { cancel: &running.own.cancel, other, until: Some(until) }) {
-        Ok(bytes) => {
-            let _held = running.own.pulse.hold();
-            sink.commit(bytes)?;
-            Ok(Taken::Bytes(bytes as u64))
-        }
+    let wait = Wait { cancel: &running.own.cancel, other, until: Some(until) };
+    // A sink that is full is asked for room only when there is a byte too many.
+    let taken = lane.wait(&wait).and_then(|()| {
+        let _held = running.own.pulse.hold();
+        let mut sink = locked(into);
+        let want = usize::try_from(room).unwrap_or(SLOT).min(SLOT);
+        let bytes = lane.take(sink.reserve(want)?, &wait)?;
+        sink.commit(bytes)?;
+        Ok(bytes)
+    });
+    match taken {
+        Ok(bytes) => Ok(Taken::Bytes(bytes as u64)),
         Err(Stop::Failed(error)) => Err(error),
         Err(Stop::Gone) => Ok(Taken::Gone),
         Err(Stop::Cancelled | Stop::Other | Stop::TimedOut) => Ok(Taken::Nothing),

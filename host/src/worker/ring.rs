@@ -342,6 +342,11 @@ impl Consumer {
         Ok(count)
     }
 
+    /// Waits until `take` would give bytes at once.
+    pub(crate) fn wait(&mut self, wait: &Wait<'_>) -> Result<(), Stop> {
+        self.side.wait(wait)
+    }
+
     /// How many bytes the slot at hand has. Reads what the producer says, once.
     fn length(&self) -> Result<usize> {
         let word = self.side.mapping.header().lengths.get(self.side.at as usize);

@@ -10,7 +10,7 @@ use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-use landfall_handler_api::{Error, ErrorKind, Result};
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -57,7 +57,7 @@ pub(super) fn new_lane_memory(slots: u32) -> Result<OwnedFd> {
     let memory = new_memory("landfall-ring")?;
     ftruncate(&memory, lane_size(slots))
         .and_then(|()| fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL))
-        .map_err(|errno| Error::os(&errno.into(), "make the memory of a lane"))?;
+        .map_err(|errno| Error::os(&errno.into(), "make the memory of a lane").scoped(Scope::Node))?;
     Ok(memory)
 }
 
