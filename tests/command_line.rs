@@ -16,10 +16,10 @@ use crate::support::world::World;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::new("command_line::usage_errors", usage),
-        Case::new("command_line::help_names_every_option", help),
-        Case::new("command_line::configuration_errors_have_a_caret", config_errors),
-        Case::new("command_line::config_commands", config_commands),
+        Case::new("command_line::usage_errors", usage).mode_independent(),
+        Case::new("command_line::help_names_every_option", help).mode_independent(),
+        Case::new("command_line::configuration_errors_have_a_caret", config_errors).mode_independent(),
+        Case::new("command_line::config_commands", config_commands).mode_independent(),
         Case::new("command_line::text_answers", text),
         Case::new("command_line::documents_follow_their_schema", schema_of_place),
         Case::new("command_line::answers_that_cannot_be_given", unanswered),
@@ -265,7 +265,7 @@ fn untrusted(world: &World) {
 fn ordinary_user(world: &World) {
     let sandbox = Sandbox::on(world, Fs::Temp);
     sandbox.give_to_nobody();
-    fs::write(sandbox.home("landfall.toml"), "").unwrap();
+    fs::write(sandbox.home("landfall.toml"), world.mode.line()).unwrap();
     let file = sandbox.home("disk.raw");
     noisy_file(&file, 4000, 1);
     let record = sandbox.record_of_file(&file);

@@ -3,18 +3,22 @@
 //! They see what a caller sees: the command line, JSON, exit statuses and files. A test whose needs this machine does not
 //! meet is skipped by name, with the reason; in continuous integration as root a skip must be explained in may-skip.txt.
 //! `LANDFALL_FULL=1` selects the full counts of repeated tests.
+//!
+//! Each test runs twice: with plugins in the agent, and, as `worker::NAME`, with plugins in workers. Exceptions say so
+//! where they are listed (`Case::mode_independent`, `Case::worker_in_full`).
 
 // A failed unwrap is a failed test, and what is printed is the report.
 #![allow(clippy::unwrap_used, clippy::disallowed_macros)]
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+mod chains;
 mod command_line;
 mod errors;
+mod failover;
 mod faults;
 mod halfway;
 mod ledger;
@@ -22,6 +26,7 @@ mod plugins;
 mod progress;
 mod records;
 mod remembered;
+mod resume;
 mod routing;
 mod secrets;
 mod selection;
@@ -30,11 +35,13 @@ mod support;
 mod targets;
 mod together;
 mod verify;
+mod villain;
 mod zero_copy;
 
 use support::case::Case;
+use support::mode::Mode;
 use support::report::{self, Skips};
-use support::world::World;
+use support::world::{World, is_full};
 
 fn cases() -> Vec<Case> {
     [
@@ -54,23 +61,33 @@ fn cases() -> Vec<Case> {
         progress::cases(),
         secrets::cases(),
         command_line::cases(),
+        chains::cases(),
+        failover::cases(),
+        resume::cases(),
         faults::cases(),
+        villain::cases(),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
+/// Every test of every mode. With `full`, those of the long run too.
+fn all(full: bool) -> impl Iterator<Item = (Mode, Case)> {
+    let of = move |mode| cases().into_iter().filter(move |case| case.runs_in(mode, full)).map(move |case| (mode, case));
+    Mode::ALL.into_iter().flat_map(of)
+}
+
 fn main() -> ExitCode {
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert(2);
     if args.list {
-        let trials = cases().into_iter().map(|case| Trial::test(case.name, || Ok(()))).collect();
+        let trials = all(is_full()).map(|(mode, case)| Trial::test(mode.named(&case.name), || Ok(()))).collect();
         return libtest_mimic::run(&args, trials).exit_code();
     }
 
     let allowed = report::may_skip(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/may-skip.txt"));
-    let names: Vec<String> = cases().into_iter().map(|case| case.name).collect();
+    let names: Vec<String> = all(true).map(|(mode, case)| mode.named(&case.name)).collect();
     if let Some(unknown) = allowed.keys().find(|name| !names.contains(name)) {
         eprintln!("error: tests/may-skip.txt names {unknown}, which is no test");
         return ExitCode::FAILURE;
@@ -80,11 +97,9 @@ fn main() -> ExitCode {
     let strict = std::env::var("CI").is_ok_and(|value| value == "true") && nix::unistd::geteuid().is_root();
     let mut skipped = Skips::new();
     let mut trials = Vec::new();
-    // The tests share the world with this function, which takes it back to unmount everything.
-    let shared = Arc::new(world);
-    for case in cases() {
-        let unmet = case.needs.iter().find_map(|need| need.check(&shared.mounts).err());
-        let trial = trial(case, unmet.clone(), Arc::clone(&shared));
+    for (mode, case) in all(is_full()) {
+        let unmet = case.needs.iter().find_map(|need| need.check(&world.mounts).err());
+        let trial = trial(case, unmet.clone(), world.of_mode(mode));
         if let Some(reason) = unmet
             && !args.is_filtered_out(&trial)
             && args.is_ignored(&trial)
@@ -96,18 +111,21 @@ fn main() -> ExitCode {
 
     let conclusion = libtest_mimic::run(&args, trials);
     faults::tell();
-    let world = Arc::into_inner(shared).expect("every test has ended");
-    world.mounts.finish();
-    match report::close(conclusion.num_passed, conclusion.num_failed, &skipped, strict, &allowed) {
+    let running = world.finish();
+    if !running.is_empty() {
+        println!("FAILED processes outlived the tests that started them:\n{}", running.join("\n"));
+    }
+    let failed = conclusion.num_failed + running.len() as u64;
+    match report::close(conclusion.num_passed, failed, &skipped, strict, &allowed) {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
 }
 
 /// The test as the runner knows it: to be skipped where something is missing, and failing where it is run in spite of that.
-fn trial(case: Case, unmet: Option<String>, world: Arc<World>) -> Trial {
+fn trial(case: Case, unmet: Option<String>, world: World) -> Trial {
     let skip = unmet.is_some();
-    Trial::test(case.name, move || {
+    Trial::test(world.mode.named(&case.name), move || {
         if let Some(reason) = unmet {
             return Err(Failed::from(reason));
         }

@@ -1,5 +1,6 @@
 //! Plugins that load, plugins that do not, and that `landfall handlers` says what became of each.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -31,6 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("plugins::inspect_and_check", inspect_and_check).needs(&cc),
         Case::new("plugins::none_at_all", none),
         Case::new("plugins::environment_is_not_searched", environment).needs(&cc),
+        Case::new("plugins::where_they_run", isolation).needs(&cc).mode_independent(),
     ]
 }
 
@@ -55,12 +57,21 @@ fn handler_ids(document: &Value) -> Vec<&str> {
     document["handlers"].as_array().unwrap().iter().map(|handler| handler["info"]["id"].as_str().unwrap()).collect()
 }
 
+/// Where each handler runs, by its id.
+fn isolations(document: &Value) -> BTreeMap<&str, &str> {
+    let ids = handler_ids(document).into_iter();
+    ids.zip(document["handlers"].as_array().unwrap().iter().map(|handler| handler["isolation"].as_str().unwrap()))
+        .collect()
+}
+
 /// Both forms of `landfall handlers`, which must agree; gives the document.
 fn listed(sandbox: &Sandbox<'_>, file: &Path, expected: Option<&str>) -> Value {
     let answer = sandbox.landfall("handlers").json().run();
     let document = answer.success().clone();
     assert_eq!(verdict(&document, file).as_deref(), expected, "{}: {document:#}", file.display());
     assert!(handler_ids(&document).contains(&"file"), "the others are loaded: {document:#}");
+    let mode = sandbox.world.expected("inline", "worker");
+    assert!(isolations(&document).values().all(|&found| found == mode), "all run in {mode}: {document:#}");
     let text = sandbox.landfall("handlers").run();
     text.success();
     let name = file.to_str().unwrap();
@@ -98,8 +109,9 @@ fn tables(world: &World) {
         ("BAD_NAME", Some("bad-name")),
         ("BAD_THREADS", Some("bad-thread-model")),
         ("TWICE", Some("duplicate-handler")),
-        ("PANIC_ABORTS", Some("panic-aborts-inline")),
-        ("WORKER_ONLY", Some("worker-only")),
+        // What they ask for is a process of their own.
+        ("PANIC_ABORTS", world.expected(Some("panic-aborts-inline"), None)),
+        ("WORKER_ONLY", world.expected(Some("worker-only"), None)),
         ("ABORT_IN_CONSTRUCTOR", Some("crashed-while-loading")),
         ("EXIT_IN_CONSTRUCTOR", Some("crashed-while-loading")),
         ("CRASH_IN_CREATE", Some("crashed-while-loading")),
@@ -381,4 +393,35 @@ fn environment(world: &World) {
     }
     let answer = line.run();
     assert_eq!(handler_ids(answer.success()), ["file"], "{answer:#?}");
+}
+
+/// What nobody chose, what the file chooses for all, and what is chosen for one handler.
+fn isolation(world: &World) {
+    let sandbox = Sandbox::on(world, Fs::Temp);
+    let plain = PluginDir::new(&sandbox, "plain");
+    plain.add(world, "table.so", TABLE, &[]);
+    let isolated = PluginDir::new(&sandbox, "isolated");
+    isolated.add(world, "table.so", TABLE, &["CASE=WORKER_ONLY"]);
+    let table = [
+        ("auto", "", ["inline", "inline"], ["inline", "worker"]),
+        ("worker", "", ["worker", "worker"], ["worker", "worker"]),
+        ("inline", "", ["inline", "inline"], ["inline", "none"]),
+        ("auto", "[handler.table]\nisolation = \"worker\"\n", ["inline", "worker"], ["inline", "worker"]),
+        ("worker", "[handler.table]\nisolation = \"inline\"\n", ["worker", "inline"], ["worker", "none"]),
+        ("inline", "[handler.table]\nisolation = \"auto\"\n", ["inline", "inline"], ["inline", "worker"]),
+    ];
+    for (top, section, with_plain, with_isolated) in table {
+        for (dir, expected) in [(&plain, with_plain), (&isolated, with_isolated)] {
+            sandbox.configure(&format!("{}isolation = {top:?}\n", dir.line()), section);
+            let answer = sandbox.landfall("handlers").json().run();
+            let found = isolations(answer.success());
+            let found = ["file", "table"].map(|id| *found.get(id).unwrap_or(&"none"));
+            assert_eq!(found, expected, "{top} {section}: {answer:#?}");
+        }
+    }
+    // `auto` is what happens when nobody chooses.
+    std::fs::write(sandbox.home("landfall.toml"), isolated.line()).unwrap();
+    let answer = sandbox.landfall("handlers").json().env("XDG_STATE_HOME", sandbox.home("xdg")).run();
+    let expected = BTreeMap::from([("file", "inline"), ("table", "worker")]);
+    assert_eq!(isolations(answer.success()), expected, "{answer:#?}");
 }

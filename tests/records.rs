@@ -28,7 +28,8 @@ pub(crate) fn cases() -> Vec<Case> {
 /// A sandbox without configured stores.
 fn bare_sandbox(world: &World) -> Sandbox<'_> {
     let sandbox = Sandbox::on(world, Fs::Temp);
-    fs::write(sandbox.home("landfall.toml"), format!("state_dir = {:?}\n", sandbox.home("state"))).unwrap();
+    let text = format!("state_dir = {:?}\n{}", sandbox.home("state"), world.mode.line());
+    fs::write(sandbox.home("landfall.toml"), text).unwrap();
     sandbox
 }
 

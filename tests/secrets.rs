@@ -44,7 +44,7 @@ fn planted() -> Vec<String> {
 }
 
 /// The files beneath a directory that hold the canary.
-fn files_with_secret(dir: &Path) -> Vec<std::path::PathBuf> {
+pub(crate) fn files_with_secret(dir: &Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

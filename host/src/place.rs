@@ -22,7 +22,7 @@ use crate::route::{Asked, Attempt, Chain, Form, Plan, route};
 use crate::selection::select;
 use crate::stage::Stage;
 use crate::target::Target;
-use crate::trials::Trials;
+use crate::trials::{self, Trials};
 use crate::verify::{Verified, verify};
 
 /// What the caller will do with the disk.
@@ -156,6 +156,9 @@ impl Node<'_> {
         let asked = Asked { form: order.form, allow_unhashed: unhashed, call: &call, benched: &benched };
         let (plan, possible) = route(order.image, selection, self.handlers, self.config, &asked);
         decision.planned(&order.image.record, selection, &plan);
+        for (handler, error) in &plan.crashed {
+            trials::remember_crash(self.ledger, handler, &image_key, error, self.config.limits.bench);
+        }
         // A handler that could not be asked any more is no handler that said no.
         cancel.check()?;
         possible.map(|()| plan)

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use landfall_handler_api::{Error, ErrorKind, HandlerInfo, HandlerKind, ImageRecord, Limits, Request, Result, Scope};
+use landfall_handler_api::{
+    Error, ErrorKind, HandlerInfo, HandlerKind, ImageRecord, Limits, Probe, Request, Result, Scope,
+};
 use landfall_select::Selection;
 
 use crate::catalog::Image;
@@ -115,6 +117,8 @@ pub(crate) struct Plan {
     pub(crate) attempts: Vec<Attempt>,
     /// What not to try.
     pub(crate) excluded: Vec<Exclusion>,
+    /// Handlers that crashed when they were asked.
+    pub(crate) crashed: Vec<(String, Error)>,
 }
 
 /// What is known of a location before any handler is asked.
@@ -199,8 +203,14 @@ pub(crate) fn route(
     (router.plan, possible)
 }
 
-/// What came of asking a handler about a location: the attempts, or why there is none.
-type Pair = (Option<usize>, HandlerInfo, Result<Vec<Attempt>, String>);
+/// What came of asking a handler about a location, and unpackers about what it would give: the attempts, and which of them
+/// will not, why.
+struct Pair {
+    location: Option<usize>,
+    attempts: Vec<Attempt>,
+    refused: Vec<(HandlerInfo, String)>,
+    crashed: Vec<(String, Error)>,
+}
 
 /// Puts a location into a request as handlers are shown it: without secrets, which they ask for, and with its scheme in
 /// lower case, as they name theirs. A path has no secrets, and is handed on as it is, whatever characters it has.
@@ -219,6 +229,25 @@ pub(crate) fn hand_on(location: &landfall_handler_api::Location, request: &mut R
 
 fn moves_bytes(info: &HandlerInfo) -> bool {
     info.kinds.iter().any(|kind| matches!(kind, HandlerKind::Source | HandlerKind::Transfer))
+}
+
+impl Pair {
+    /// Whether a handler said yes; takes down why not.
+    fn accepts(&mut self, info: &HandlerInfo, answer: Result<Probe>) -> bool {
+        let reason = match answer {
+            Ok(probe) if probe.accepts => return true,
+            Ok(probe) => probe.reason.unwrap_or_else(|| "it says no, without a reason".to_owned()),
+            Err(error) => {
+                let reason = format!("it could not be asked ({}): {}", error.code(), error.message());
+                if error.kind() == ErrorKind::Crashed {
+                    self.crashed.push((info.id.clone(), error));
+                }
+                reason
+            }
+        };
+        self.refused.push((info.clone(), printable(&reason)));
+        false
+    }
 }
 
 struct Router<'a> {
@@ -342,7 +371,9 @@ impl Router<'_> {
             }
             digest
         };
-        Ok(Expected { digest, disk_format, container_format })
+        // A location in another form is still the same disk.
+        let virtual_size = record.virtual_size.filter(|size| *size > 0);
+        Ok(Expected { digest, disk_format, container_format, virtual_size })
     }
 
     /// Who makes a raw disk of such bytes; `None` where there is nothing to be done.
@@ -393,21 +424,18 @@ impl Router<'_> {
             if !is_asked(prepared) {
                 return None;
             }
-            let outcome = match answers.next()? {
-                Ok(probe) if probe.accepts => self.attempts(handler, prepared),
-                Ok(probe) => {
-                    let reason = probe.reason.unwrap_or_else(|| "it says no, without a reason".to_owned());
-                    Err(printable(&reason))
-                }
-                Err(error) => Err(format!("it could not be asked: {}", printable(error.message()))),
-            };
-            Some((prepared.location, info.clone(), outcome))
+            let mut pair =
+                Pair { location: prepared.location, attempts: Vec::new(), refused: Vec::new(), crashed: Vec::new() };
+            if pair.accepts(info, answers.next()?) {
+                self.attempts(handler, prepared, &mut pair);
+            }
+            Some(pair)
         };
         locations.iter().map(pair).collect()
     }
 
-    /// The attempts to take a location with `handler`: one, or one for each unpacker that says yes.
-    fn attempts(&self, handler: &Arc<dyn Handler>, prepared: &Prepared) -> Result<Vec<Attempt>, String> {
+    /// Adds the attempts to take a location with `handler`: one, or one for each unpacker that says yes.
+    fn attempts(&self, handler: &Arc<dyn Handler>, prepared: &Prepared, pair: &mut Pair) {
         let is_source = handler.info().kinds.contains(&HandlerKind::Source);
         let attempt = |unpacking: Option<Unpacking>| Attempt {
             handler: Arc::clone(handler),
@@ -419,30 +447,27 @@ impl Router<'_> {
             size: prepared.size,
             unpacking,
         };
-        let Some(unpackers) = &prepared.unpackers else { return Ok(vec![attempt(None)]) };
+        let Some(unpackers) = &prepared.unpackers else {
+            pair.attempts.push(attempt(None));
+            return;
+        };
         let mut request = prepared.request.clone();
         // What it unpacks is given to it: where that is kept, and how it is reached, is not its concern.
         (request.location, request.store, request.secrets) = (None, None, Vec::new());
-        let (mut attempts, mut reasons) = (Vec::new(), Vec::new());
         for unpacker in unpackers {
-            let id = &unpacker.info().id;
-            match unpacker.probe_one(self.asked.call, &request) {
-                Ok(probe) if probe.accepts => {
-                    let unpacking = Unpacking { handler: Arc::clone(unpacker), request: request.clone() };
-                    attempts.push(attempt(Some(unpacking)));
-                }
-                Ok(probe) => reasons.push(format!("{id}: {}", probe.reason.unwrap_or_default())),
-                Err(error) => reasons.push(format!("{id} could not be asked: {}", error.message())),
+            if pair.accepts(unpacker.info(), unpacker.probe_one(self.asked.call, &request)) {
+                let unpacking = Unpacking { handler: Arc::clone(unpacker), request: request.clone() };
+                pair.attempts.push(attempt(Some(unpacking)));
             }
         }
-        if attempts.is_empty() { Err(printable(&reasons.join("; "))) } else { Ok(attempts) }
     }
 
-    fn add(&mut self, (location, info, outcome): Pair) {
-        match outcome {
-            Ok(attempts) => self.plan.attempts.extend(attempts),
-            Err(reason) => self.exclude(location, Some(&info), reason),
+    fn add(&mut self, pair: Pair) {
+        self.plan.attempts.extend(pair.attempts);
+        for (info, reason) in pair.refused {
+            self.exclude(pair.location, Some(&info), reason);
         }
+        self.plan.crashed.extend(pair.crashed);
     }
 
     /// Why nothing can be tried, if nothing can.
@@ -454,6 +479,9 @@ impl Router<'_> {
             |kind, code: &'static str, message: String| Err(Error::new(kind, code, message).scoped(Scope::Request));
         if let Some(error) = self.refusals.first() {
             return Err(error.clone());
+        }
+        if let Some((_, error)) = self.plan.crashed.first() {
+            return Err(error.clone().scoped(Scope::Request));
         }
         if handlers.is_empty() {
             let message = "no handler is loaded; see `landfall handlers`".to_owned();

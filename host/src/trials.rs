@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
@@ -34,8 +34,8 @@ pub(crate) struct Trials<'a> {
     decision: &'a mut Decision,
     cancel: &'a Cancel,
     watch: &'a dyn Watch,
-    stall: std::time::Duration,
-    bench: std::time::Duration,
+    stall: Duration,
+    bench: Duration,
     dead_handlers: HashSet<String>,
     returns: HashMap<(String, Option<usize>), u32>,
     last: Option<Error>,
@@ -176,11 +176,8 @@ impl<'a> Trials<'a> {
         self.write_down(current, Some(error));
         self.watch.failed(&current.attempt, error);
         let culprit = current.culprit();
-        if error.kind() == ErrorKind::Crashed && !is_from_outside(error) {
-            let image = self.image.key();
-            if let Err(error) = self.ledger.crashed(&culprit, &image, error.code(), self.bench) {
-                complain(format_args!("the crash of {culprit} is not remembered: {error}"));
-            }
+        if error.kind() == ErrorKind::Crashed {
+            remember_crash(self.ledger, &culprit, &self.image.key(), error, self.bench);
         }
         if error.scope() == Scope::Handler {
             self.dead_handlers.insert(culprit);
@@ -231,9 +228,14 @@ fn goes_on(current: &Attempt, next: &Attempt) -> bool {
         && unpacker(current) == unpacker(next)
 }
 
-/// A process that somebody else killed says nothing of its handler.
-fn is_from_outside(error: &Error) -> bool {
-    error.code() == "worker-killed"
+/// Holds a crash against the handler. A process that somebody else killed says nothing of it.
+pub(crate) fn remember_crash(ledger: &Ledger, handler: &str, image: &str, error: &Error, bench: Duration) {
+    if error.code() == "worker-killed" {
+        return;
+    }
+    if let Err(error) = ledger.crashed(handler, image, error.code(), bench) {
+        complain(format_args!("the crash of {handler} is not remembered: {error}"));
+    }
 }
 
 impl Supply for Trials<'_> {

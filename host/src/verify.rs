@@ -45,6 +45,8 @@ pub(crate) struct Expected {
     pub(crate) disk_format: String,
     /// The record's container format.
     pub(crate) container_format: String,
+    /// Bytes of the disk that is unpacked, where the record gives them.
+    pub(crate) virtual_size: Option<u64>,
 }
 
 /// Checks what was moved. The digest was computed by the agent, while it moved.
@@ -66,6 +68,7 @@ pub(crate) fn verify(moved: &Moved, stage: &Stage<'_>, expected: &Expected) -> R
     let agreed = match &moved.stored {
         // The bytes that were unpacked are what the record says, and what came of them is a raw disk and nothing else.
         Some(stored) => {
+            refuse_other_size(moved.bytes, expected.virtual_size)?;
             let window = Window { head: &stored.head, tail: &stored.tail, size: stored.size };
             agree(&window, disk_format, container_format)
                 .and_then(|()| inspect(stage.descriptor(), moved.bytes, "raw", "bare"))
@@ -77,6 +80,17 @@ pub(crate) fn verify(moved: &Moved, stage: &Stage<'_>, expected: &Expected) -> R
         if verified == Verified::No || error.scope_is_explicit() { error } else { error.scoped(Scope::Image) }
     })?;
     Ok(verified)
+}
+
+/// The disk that came of unpacking is not the one that the record speaks of.
+fn refuse_other_size(bytes: u64, virtual_size: Option<u64>) -> Result<()> {
+    match virtual_size {
+        Some(size) if size != bytes => {
+            let message = format!("the record says that the disk has {size} bytes, the unpacked one has {bytes}");
+            Err(Error::new(ErrorKind::Corrupt, "virtual-size-mismatch", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn agree(window: &Window<'_>, disk_format: &str, container_format: &str) -> Result<()> {

@@ -22,11 +22,16 @@ mod view;
 pub(crate) use tally::tell;
 
 use crate::support::case::Case;
+use crate::support::mode::Mode;
 use crate::support::mounts::Fs;
 use crate::support::needs::Need;
 use crate::support::world::World;
 
 const NEEDS: [Need; 4] = [Need::Root, Need::Mount, Need::Program("cc"), Need::Program("xfs_io")];
+
+/// What is swept in workers in every run: each way in which bytes come from a handler. The rest is for the long run, since
+/// the agent's own calls are the same in both modes.
+const IN_WORKERS: [&str; 5] = ["reflink", "copy", "stream", "transfer", "fail_over_named"];
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -35,23 +40,33 @@ pub(crate) fn cases() -> Vec<Case> {
         let name = format!("faults::sweep_{}", operation.name);
         let fuse = operation.through_fuse;
         let mirror: &[Need] = if fuse { &[Need::Fuse] } else { &[] };
+        let in_workers = IN_WORKERS.contains(&operation.name);
         let swept = operation.clone();
-        cases.push(Case::new(name, move |world| sweep::sweep(world, &swept)).on(fs).needs(&NEEDS).needs(mirror));
+        let case = Case::new(name, move |world| sweep::sweep(world, &swept)).on(fs).needs(&NEEDS).needs(mirror);
+        cases.push(if in_workers { case } else { case.worker_in_full() });
         // What a FUSE server promises about a power cut is its own business.
         if !fuse {
             let name = format!("faults::power_cut_{}", operation.name);
-            cases.push(Case::new(name, move |world| power::cut(world, &operation)).on(fs).needs(&NEEDS));
+            let case = Case::new(name, move |world| power::cut(world, &operation)).on(fs).needs(&NEEDS);
+            cases.push(case.worker_in_full());
         }
     }
-    cases.push(case("every_point_is_met", every_point));
-    cases.push(case("mutants_are_noticed", mutant::all_are_noticed));
-    cases.push(case("ladders_of_missing_calls", ladder::all));
+    // About the list of operations.
+    cases.push(case("every_point_is_met", every_point).mode_independent());
+    cases.push(case("mutants_are_noticed", mutant::all_are_noticed).worker_in_full());
+    cases.push(case("ladders_of_missing_calls", ladder::all).worker_in_full());
     cases.extend(race::cases());
     cases
 }
 
 fn case(name: &str, run: fn(&World)) -> Case {
     Case::new(format!("faults::{name}"), run).on(Fs::Xfs).on(Fs::Ext4).needs(&NEEDS)
+}
+
+/// Whether the points of this operation's writes are the agent's. What a worker writes itself meets them in its own process,
+/// which has no environment and so no faults.
+fn writes_in_the_agent(world: &World, operation: &str) -> bool {
+    world.mode == Mode::Inline || operation != "transfer"
 }
 
 /// Every point of the build is met by an operation of the sweep, and no operation meets another.

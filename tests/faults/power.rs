@@ -78,6 +78,6 @@ pub(super) fn cut(world: &World, operation: &Operation) {
         hits += met.len();
     }
     assert_eq!(ran, 2 + 2 * hits, "one case for each layout, and two for each hit of a point");
-    tally::cut(operation.name, ran);
+    tally::cut(world.mode.named(operation.name), ran);
     assert!(wrong.is_empty(), "{} of {ran} cases are wrong\n{}", wrong.len(), wrong.join("\n"));
 }

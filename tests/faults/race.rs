@@ -69,7 +69,7 @@ fn races() -> Vec<Race> {
 pub(super) fn cases() -> Vec<Case> {
     let case = |race: Race| {
         let (name, fs) = (format!("faults::race_{}", race.name), race.first.fs);
-        Case::new(name, move |world| run(world, &race)).on(fs).needs(&super::NEEDS)
+        Case::new(name, move |world| run(world, &race)).on(fs).needs(&super::NEEDS).worker_in_full()
     };
     races().into_iter().map(case).collect()
 }

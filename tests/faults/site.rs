@@ -127,8 +127,9 @@ impl Site {
             .into_iter()
             .chain(super::transfer::plugin_dir(world))
             .collect();
+        let isolation = world.mode.line();
         let text = format!(
-            "state_dir = {:?}\nplugin_dirs = {plugins:?}\nstage_keep = \"0s\"\n\n\
+            "state_dir = {:?}\nplugin_dirs = {plugins:?}\nstage_keep = \"0s\"\n{isolation}\n\
              [[store]]\nid = \"main\"\ntype = \"file\"\nroot = {:?}\n{}\n",
             self.state, self.store, operation.store
         );

@@ -48,7 +48,7 @@ pub(super) fn sweep(world: &World, operation: &Operation) {
     }
     let expected: usize = met.iter().map(|met| Deed::of(&met.point).len()).sum();
     assert_eq!(ran, expected, "one case for each deed at each of {} hits", met.len());
-    tally::swept(operation.name, met.len(), ran);
+    tally::swept(world.mode.named(operation.name), met.len(), ran);
     assert!(wrong.is_empty(), "{} of {ran} cases are wrong\n{}", wrong.len(), wrong.join("\n"));
 }
 

@@ -18,16 +18,16 @@ fn change(action: impl FnOnce(&mut Tally)) {
 }
 
 /// An operation was swept: so many hits of points, so many cases.
-pub(super) fn swept(operation: &str, hits: usize, cases: usize) {
+pub(super) fn swept(operation: String, hits: usize, cases: usize) {
     change(|tally| {
-        tally.swept.insert(operation.to_owned(), (hits, cases));
+        tally.swept.insert(operation, (hits, cases));
     });
 }
 
 /// An operation's power was cut this many times.
-pub(super) fn cut(operation: &str, cases: usize) {
+pub(super) fn cut(operation: String, cases: usize) {
     change(|tally| {
-        tally.cuts.insert(operation.to_owned(), cases);
+        tally.cuts.insert(operation, cases);
     });
 }
 

@@ -66,9 +66,12 @@ impl<'w> Sandbox<'w> {
     }
 
     /// Writes the configuration: these lines of the top level and these tables, over what every test wants (a state
-    /// directory, a node name, the store `main`); what a test says itself is left to it.
+    /// directory, a node name, where plugins run, the store `main`); what a test says itself is left to it.
     pub(crate) fn configure(&self, top: &str, tables: &str) {
         let mut text = format!("state_dir = {:?}\n", self.home("state"));
+        if !top.contains("isolation =") {
+            text += self.world.mode.line();
+        }
         if !top.contains("node =") {
             text += "node = \"novahost1\"\n";
         }

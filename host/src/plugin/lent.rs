@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use landfall_handler_api::{Error, ErrorKind, Result};
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
@@ -61,8 +62,11 @@ pub(super) fn lend<T: Send + 'static>(
             Err(Error::new(ErrorKind::Internal, "host-panic", "the host panicked around a plugin"))
         });
         *theirs.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-        // A full counter is readable already.
-        let _ = theirs.event.write(1);
+        // A full counter is readable already. One that is gone was closed by the plugin, and whoever waits would wait for
+        // ever: nothing that this process holds is its own any more.
+        if theirs.event.write(1) == Err(Errno::EBADF) {
+            std::process::abort();
+        }
     };
     if let Err(error) = thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(run) {
         return Lent::Back(Err(Error::os(&error, "start a thread for a plugin")));

@@ -339,17 +339,36 @@ impl OpenedSource for WorkerSource {
         let lent: Vec<BorrowedFd<'_>> = theirs.iter().flat_map(LaneParts::as_fds).collect();
         let mut running = self.process.begin(call, &[], operation, &lent)?;
         drop(theirs);
-        let outcome = pull(&mut running, &mut lane.consumer, len, &into);
-        // What a read that was stopped left in it is nobody's. A worker that is dead needs no lanes.
-        if lane.consumer.drain().is_ok() {
+        let pulled = pull(&mut running, &mut lane.consumer, len, &into);
+        // What a read that was stopped left in it is nobody's. One that never began may not even have its lane.
+        if pulled.answered && lane.consumer.drain().is_ok() {
             locked(&self.lanes).0.push(lane);
         }
-        outcome
+        pulled.outcome
     }
 }
 
+/// What came of a read.
+struct Pulled {
+    outcome: Result<()>,
+    /// Whether the worker said how it ended, and so is through with the lane.
+    answered: bool,
+}
+
 /// Takes the bytes of one read from its lane into the sink. When this returns, the worker has no part in either any more.
-fn pull(running: &mut Running<'_>, lane: &mut Consumer, len: u64, into: &Mutex<dyn ByteSink>) -> Result<()> {
+fn pull(running: &mut Running<'_>, lane: &mut Consumer, len: u64, into: &Mutex<dyn ByteSink>) -> Pulled {
+    let mut answered = false;
+    let outcome = pull_all(running, lane, len, into, &mut answered);
+    Pulled { outcome, answered }
+}
+
+fn pull_all(
+    running: &mut Running<'_>,
+    lane: &mut Consumer,
+    len: u64,
+    into: &Mutex<dyn ByteSink>,
+    answered: &mut bool,
+) -> Result<()> {
     let mut got = 0_u64;
     // How many bytes there are in all, and how it ended, once the worker said so.
     let mut done: Option<(u64, Result<()>)> = None;
@@ -367,13 +386,13 @@ fn pull(running: &mut Running<'_>, lane: &mut Consumer, len: u64, into: &Mutex<d
         }
         // A read that is over, or has all it may have, only has to say so.
         if done.is_none() && (running.is_stopping() || got >= len) {
-            done = Some(read_end(running, len)?);
+            done = Some(read_end(running, len, answered)?);
             continue;
         }
         if done.is_none()
             && let Some(letter) = running.letter()
         {
-            done = Some(read_letter(running, letter, len)?);
+            done = Some(read_letter(running, letter, len, answered)?);
             continue;
         }
         let until = if done.is_some() { Instant::now() } else { running.keep_time()? };
@@ -385,7 +404,7 @@ fn pull(running: &mut Running<'_>, lane: &mut Consumer, len: u64, into: &Mutex<d
                 return Err(running.lied("worker-lied", "promised more bytes than it gave"));
             }
             // Its death, or the read's end, is about to be told.
-            Ok(Taken::Gone) => done = Some(read_end(running, len)?),
+            Ok(Taken::Gone) => done = Some(read_end(running, len, answered)?),
             Ok(Taken::Nothing) => {}
             Ok(Taken::Bytes(bytes)) => got = got.saturating_add(bytes),
             Err(error) => {
@@ -434,12 +453,13 @@ fn take(
 }
 
 /// Waits for the end of a read.
-fn read_end(running: &mut Running<'_>, len: u64) -> Result<(u64, Result<()>)> {
+fn read_end(running: &mut Running<'_>, len: u64, answered: &mut bool) -> Result<(u64, Result<()>)> {
     let letter = running.wait()?;
-    read_letter(running, letter, len)
+    read_letter(running, letter, len, answered)
 }
 
-fn read_letter(running: &Running<'_>, letter: Letter, len: u64) -> Result<(u64, Result<()>)> {
+fn read_letter(running: &Running<'_>, letter: Letter, len: u64, answered: &mut bool) -> Result<(u64, Result<()>)> {
+    *answered = matches!(&letter, Letter::Done { outcome: Ok(Outcome::Read { .. }), .. });
     match letter {
         Letter::Died(error) => Err(error),
         Letter::Done { outcome: Ok(Outcome::Read { bytes, failure }), .. } if bytes <= len => {

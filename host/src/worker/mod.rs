@@ -20,6 +20,8 @@ mod process;
 mod remote;
 mod ring;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod watcher;
 mod wire;
 

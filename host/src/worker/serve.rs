@@ -146,7 +146,9 @@ impl Served {
             Order::Start { .. } => vanish(),
             Order::Call { id, secrets, operation } => {
                 if let Err(error) = self.begin(id, secrets, operation, descriptors) {
-                    self.done(id, Err(error), None);
+                    // Out of descriptors or threads, which the plugin used up.
+                    let starved = Error::new(ErrorKind::Crashed, "worker-starved", error.message().to_owned());
+                    self.done(id, Err(starved), None);
                 }
             }
             Order::Cancel { id } => {
