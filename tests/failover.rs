@@ -244,7 +244,7 @@ fn dies(world: &World, isolation: &str) {
 
 /// Zeros that stand where another location's bytes were: what is not written must not leave the liar's.
 fn zeros(world: &World, isolation: &str) {
-    let sandbox = Sandbox::on(world, Fs::Tmpfs);
+    let sandbox = Sandbox::on(world, Fs::Temp);
     let bench = Bench::new(&sandbox, isolation, "");
     let image = IMAGE.with_zeros(2);
     // Wrong bytes in blocks that should be zeros and in blocks that should not, behind what an honest one gave and before.
@@ -362,7 +362,7 @@ fn comes_back(world: &World, isolation: &str) {
 /// As many reads at once as the operator allows; the source itself says how many there were. The first read hangs for a
 /// while, in which there is time enough to begin others.
 fn connections(world: &World, isolation: &str) {
-    let sandbox = Sandbox::on(world, Fs::Tmpfs);
+    let sandbox = Sandbox::on(world, Fs::Temp);
     let seeded = Seeded::new(&sandbox);
     // So long that it is worth to be read in parts.
     let image = Content::new(72 * MIB, 13);

@@ -353,7 +353,7 @@ fn kill_once(
 
 fn terminated(world: &World) {
     for isolation in ["inline", "worker"] {
-        let sandbox = Sandbox::on(world, Fs::Tmpfs);
+        let sandbox = Sandbox::on(world, Fs::Temp);
         let bench = Bench::new(&sandbox, isolation);
         let content = Content::new(40 * MIB, 24);
         let options = format!("rate={}", 24 * MIB);

@@ -17,7 +17,7 @@ use super::pieces::Pieces;
 use super::pump::HOLE;
 use crate::cancel::Cancel;
 use crate::digest::Digest;
-use crate::plugin::Progress;
+use crate::plugin::{Progress, STALLED};
 use crate::stage::stage_error;
 
 /// Why the lanes of an origin ended before everything was there.
@@ -48,6 +48,8 @@ pub(super) struct Reading {
     pub(super) most: usize,
     /// Failures in a row that are only tried again.
     pub(super) patience: u32,
+    /// Stalls that are only tried again, in a row or not: each costs much time, however many bytes come in between.
+    pub(super) stalls: u32,
 }
 
 /// One fetch, as its lanes and its coordinator see it.
@@ -75,6 +77,7 @@ struct State {
     /// Failures since bytes last arrived, and how many there may be.
     failures: u32,
     patience: u32,
+    stalls_left: u32,
     whole: bool,
     stopped: Option<Stopped>,
     /// Stops the lanes of the origin at hand.
@@ -104,6 +107,7 @@ impl Board {
             pace,
             failures: 0,
             patience: 0,
+            stalls_left: 0,
             whole: false,
             stopped: None,
             cancel: None,
@@ -129,6 +133,7 @@ impl Board {
         self.compares.store(reading.compares, Ordering::Relaxed);
         state.pace = Pace::new(reading.most, Instant::now(), self.total());
         (state.failures, state.patience, state.whole) = (0, reading.patience, reading.whole);
+        state.stalls_left = reading.stalls;
         (state.stopped, state.end) = (None, None);
         state.cancel = Some(cancel.clone());
     }
@@ -215,7 +220,10 @@ impl Board {
             let passing = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Io)
                 && matches!(error.scope(), Scope::Location | Scope::Handler);
             state.failures = state.failures.saturating_add(1);
-            if passing && state.failures <= state.patience {
+            let stalled = error.code() == STALLED;
+            let worn_out = stalled && state.stalls_left == 0;
+            state.stalls_left = state.stalls_left.saturating_sub(u32::from(stalled));
+            if passing && !worn_out && state.failures <= state.patience {
                 // In its place, so that ranges are still read in order.
                 let at = state.todo.partition_point(|range| range.start < left.start);
                 state.todo.insert(at, left);

@@ -25,6 +25,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// Failures in a row that one origin may have when there is no other, and when there is.
 const PATIENCE: u32 = 6;
 const PATIENCE_WITH_OTHERS: u32 = 1;
+/// Stalls in all that one origin may have while there is another.
+const STALLS_WITH_OTHERS: u32 = 2;
 
 /// The bytes of one image on their way, from whatever origin.
 pub(super) struct Fetch {
@@ -147,13 +149,10 @@ impl Fetch {
             _ => 1,
         };
         let cancel = origin.call.cancel.child().map_err(Stopped::All)?;
-        let patience = if others { PATIENCE_WITH_OTHERS } else { PATIENCE };
+        let (patience, stalls) = if others { (PATIENCE_WITH_OTHERS, STALLS_WITH_OTHERS) } else { (PATIENCE, u32::MAX) };
         let board = Arc::clone(&self.board);
-        board.begin(
-            todo,
-            Reading { compares: self.mixed, whole: !info.ranged || info.size.is_none(), most, patience },
-            &cancel,
-        );
+        let whole = !info.ranged || info.size.is_none();
+        board.begin(todo, Reading { compares: self.mixed, whole, most, patience, stalls }, &cancel);
         std::thread::scope(|scope| {
             let mut first = true;
             loop {
@@ -301,7 +300,11 @@ impl Fetch {
         for difference in self.board.differences() {
             // Who replaced them may have lied as well, and been replaced in turn.
             let stands = pieces.origin_at(difference.offset) == Some(difference.by);
-            if let Some(name) = self.origins.get(difference.of as usize).filter(|_| stands) {
+            let Some(name) = self.origins.get(difference.of as usize).filter(|_| stands) else { continue };
+            if (difference.of as usize) < self.earlier {
+                // The location may have changed since, or the disk.
+                complain(format_args!("bytes that an earlier run had from {name} are not the image's"));
+            } else {
                 supply.lied(name, &format!("its bytes from {} on are not the image's", difference.offset));
             }
         }

@@ -33,8 +33,9 @@ struct Conduct {
     dies_after: Option<u64>,
     /// Fails so many reads with `unavailable`, each after a few bytes.
     hiccups: usize,
-    /// Hangs once, until it is told to stop, after so many bytes of one read.
+    /// Hangs, until it is told to stop, after so many bytes of one read; so many times.
     stalls_after: Option<u64>,
+    stalls: usize,
     /// Gives another byte there.
     flips: Option<usize>,
     /// Ends early, quietly.
@@ -162,7 +163,7 @@ impl OpenedSource for FakeSource {
                 return Err(Error::new(ErrorKind::NotFound, "gone", "it died"));
             }
             if self.conduct.stalls_after.is_some_and(|after| given >= after)
-                && self.stalled.fetch_add(1, Ordering::SeqCst) == 0
+                && self.stalled.fetch_add(1, Ordering::SeqCst) < self.conduct.stalls
             {
                 return Err(call.pulse.stalled());
             }
@@ -323,7 +324,7 @@ fn a_liar_among_others_is_found_in_every_order() {
         let fakes = [
             ("dies", Fake::new(Conduct { dies_after: Some(1_500_000), ..Conduct::default() })),
             ("lies", Fake::new(Conduct { flips: Some(4_500_000), ..Conduct::default() })),
-            ("stalls", Fake::new(Conduct { stalls_after: Some(1_000_000), ..Conduct::default() })),
+            ("stalls", Fake::new(Conduct { stalls_after: Some(1_000_000), stalls: 1, ..Conduct::default() })),
         ];
         let row: Vec<(&str, &Arc<Fake>)> = order.iter().map(|&at| (fakes[at].0, &fakes[at].1)).collect();
         let fetched = fetch(&row);
@@ -340,6 +341,16 @@ fn a_liar_among_others_is_found_in_every_order() {
         let lied = fakes[1].1.served() == 0 || fetched.row.lied == ["lies"];
         assert!(lied, "{names:?}: {:?} {:?}", fetched.row.lied, fetched.row.failed);
     }
+}
+
+#[test]
+fn a_location_that_stalls_again_and_again_is_left() {
+    let stalls = Fake::new(Conduct { stalls_after: Some(100_000), stalls: usize::MAX, ..Conduct::default() });
+    let good = Fake::new(Conduct::default());
+    let fetched = fetch(&[("stalls", &stalls), ("good", &good)]);
+    assert!(is_image(&fetched), "{:?} {:?}", fetched.moved, fetched.row.failed);
+    assert_eq!(stalls.served() + good.served(), SIZE);
+    assert!(stalls.served() < SIZE / 4, "{}", stalls.served());
 }
 
 #[test]

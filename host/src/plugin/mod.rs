@@ -37,7 +37,7 @@ pub(crate) use check::{CheckJob, Finding, Target, Verdict, check, check_main};
 pub(crate) use host_table::send_log;
 pub(crate) use inline::{InlineHandler, honest};
 pub(crate) use load::{HandlerShape, PluginShape, load};
-pub(crate) use pulse::Pulse;
+pub(crate) use pulse::{Pulse, STALLED};
 pub(crate) use refusal::Refusal;
 pub(crate) use scan::{NoCache, ScanCache, scan_main};
 

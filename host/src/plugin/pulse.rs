@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use landfall_handler_api::{Error, ErrorKind};
 
+/// The code of an operation that showed no sign of life for too long.
+pub(crate) const STALLED: &str = "stalled";
+
 /// Watches one operation. Every byte, count or question of the handler is a beat; too long without one, and the handler is
 /// given up. While the host itself keeps the handler waiting, no beat is missed. Clones watch together.
 #[derive(Clone, Debug)]
@@ -84,7 +87,7 @@ impl Pulse {
     /// What is said of an operation that was silent for too long, and stopped when it was told to.
     pub(crate) fn stalled(&self) -> Error {
         let message = format!("it gave no sign of life for {} s", self.shared.limit.as_secs_f32());
-        Error::new(ErrorKind::Unavailable, "stalled", message)
+        Error::new(ErrorKind::Unavailable, STALLED, message)
     }
 }
 
