@@ -93,6 +93,7 @@ impl Node<'_> {
                 let attempt = trials.attempt()?;
                 let verified = verify(&moved, &stage, &attempt.expected)?; // 5
                 let facts = facts(order, attempt, &moved, verified);
+                cancel.check()?;
                 let published = publish(&mut stage, &moved, &order.dress, self.ledger, &job, facts.clone())?; // 6
                 self.record(order, trials.decision(), &stage, &moved, &published, facts) // 7
             };
@@ -151,13 +152,12 @@ impl Node<'_> {
     ) -> Result<Plan> {
         let unhashed = order.allow_unhashed || self.config.allow_unhashed;
         let call = CallContext::quiet(cancel.clone(), self.config.limits.stall);
-        let image_key = order.image.key();
-        let benched = |handler: &str| self.ledger.benched(handler, &image_key, self.config.limits.bench);
+        let benched = |handler: &str, key: &str| self.ledger.benched(handler, key, self.config.limits.bench);
         let asked = Asked { form: order.form, allow_unhashed: unhashed, call: &call, benched: &benched };
         let (plan, possible) = route(order.image, selection, self.handlers, self.config, &asked);
         decision.planned(&order.image.record, selection, &plan);
-        for (handler, error) in &plan.crashed {
-            trials::remember_crash(self.ledger, handler, &image_key, error, self.config.limits.bench);
+        for (handler, key, error) in &plan.crashed {
+            trials::remember_crash(self.ledger, handler, key, error, self.config.limits.bench);
         }
         // A handler that could not be asked any more is no handler that said no.
         cancel.check()?;

@@ -117,8 +117,8 @@ pub(crate) struct Plan {
     pub(crate) attempts: Vec<Attempt>,
     /// What not to try.
     pub(crate) excluded: Vec<Exclusion>,
-    /// Handlers that crashed when they were asked.
-    pub(crate) crashed: Vec<(String, Error)>,
+    /// Handlers that crashed when they were asked, and what that is to be remembered by.
+    pub(crate) crashed: Vec<(String, String, Error)>,
 }
 
 /// What is known of a location before any handler is asked.
@@ -141,8 +141,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) allow_unhashed: bool,
     /// For the handlers' probes.
     pub(crate) call: &'a CallContext,
-    /// Whether a handler is on the bench for this image, since it crashed.
-    pub(crate) benched: &'a dyn Fn(&str) -> Result<Option<Benched>>,
+    /// Whether a handler is on the bench for what this key stands for (`Image::key`, `Image::key_at`), since it crashed.
+    pub(crate) benched: &'a dyn Fn(&str, &str) -> Result<Option<Benched>>,
 }
 
 /// Pairs the selected locations with `handlers`, which come in the operator's order. An error is why nothing can be tried;
@@ -205,11 +205,13 @@ pub(crate) fn route(
 
 /// What came of asking a handler about a location, and unpackers about what it would give: the attempts, and which of them
 /// will not, why.
+#[derive(Default)]
 struct Pair {
     location: Option<usize>,
     attempts: Vec<Attempt>,
     refused: Vec<(HandlerInfo, String)>,
-    crashed: Vec<(String, Error)>,
+    crashed: Vec<(String, String, Error)>,
+    benched: Vec<Error>,
 }
 
 /// Puts a location into a request as handlers are shown it: without secrets, which they ask for, and with its scheme in
@@ -233,14 +235,14 @@ fn moves_bytes(info: &HandlerInfo) -> bool {
 
 impl Pair {
     /// Whether a handler said yes; takes down why not.
-    fn accepts(&mut self, info: &HandlerInfo, answer: Result<Probe>) -> bool {
+    fn accepts(&mut self, info: &HandlerInfo, key: &str, answer: Result<Probe>) -> bool {
         let reason = match answer {
             Ok(probe) if probe.accepts => return true,
             Ok(probe) => probe.reason.unwrap_or_else(|| "it says no, without a reason".to_owned()),
             Err(error) => {
                 let reason = format!("it could not be asked ({}): {}", error.code(), error.message());
                 if error.kind() == ErrorKind::Crashed {
-                    self.crashed.push((info.id.clone(), error));
+                    self.crashed.push((info.id.clone(), key.to_owned(), error));
                 }
                 reason
             }
@@ -269,30 +271,37 @@ impl Router<'_> {
         self.plan.excluded.push(Exclusion { location, handler, reason });
     }
 
-    /// Takes the handlers, but for those that crashed on this image a short while ago, or on several.
+    /// Takes the handlers, but for those that crashed on several images a short while ago.
     fn leave_out_benched(&mut self, handlers: &[Arc<dyn Handler>]) {
         for handler in handlers {
-            let id = &handler.info().id;
-            let benched = match (self.asked.benched)(id) {
-                Ok(benched) => benched,
-                Err(error) => {
-                    complain(format_args!("whether {id} crashed before is not known: {error}"));
-                    None
+            // No image has this key.
+            match self.benched(&handler.info().id, "") {
+                None => self.handlers.push(Arc::clone(handler)),
+                Some(error) => {
+                    self.exclude(None, Some(handler.info()), error.message().to_owned());
+                    self.refusals.push(error);
                 }
-            };
-            let Some(benched) = benched else {
-                self.handlers.push(Arc::clone(handler));
-                continue;
-            };
-            let what = match benched.images {
-                0 | 1 => "this image".to_owned(),
-                images => format!("{images} images"),
-            };
-            let minutes = self.config.limits.bench.as_secs_f32() / 60.0;
-            let reason = format!("{id} crashed on {what} ({}) within the last {minutes} min", printable(&benched.code));
-            self.refusals.push(Error::new(ErrorKind::Unavailable, "benched", reason.clone()).scoped(Scope::Request));
-            self.exclude(None, Some(handler.info()), reason);
+            }
         }
+    }
+
+    /// Why `handler` is not used for what `key` stands for, if it crashed on that.
+    fn benched(&self, handler: &str, key: &str) -> Option<Error> {
+        let benched = match (self.asked.benched)(handler, key) {
+            Ok(benched) => benched?,
+            Err(error) => {
+                complain(format_args!("whether {handler} crashed before is not known: {error}"));
+                return None;
+            }
+        };
+        let what = match benched.images {
+            0 | 1 => "this image".to_owned(),
+            images => format!("{images} images"),
+        };
+        let minutes = self.config.limits.bench.as_secs_f32() / 60.0;
+        let code = printable(&benched.code);
+        let reason = format!("{handler} crashed on {what} ({code}) within the last {minutes} min");
+        Some(Error::new(ErrorKind::Unavailable, "benched", reason).scoped(Scope::Request))
     }
 
     /// Form, digest, size and store of a location; excludes it when one of them rules it out.
@@ -417,21 +426,32 @@ impl Router<'_> {
             // A transfer writes the disk itself; it unpacks nothing.
             is_its && (prepared.unpackers.is_none() || info.kinds.contains(&HandlerKind::Source))
         };
-        let requests: Vec<&Request> =
-            locations.iter().filter(|prepared| is_asked(prepared)).map(|prepared| &prepared.request).collect();
+        let key = |prepared: &Prepared| {
+            let location = prepared.location.and_then(|index| self.image.record.locations.get(index));
+            self.image.key_at(location.map(|location| location.url.as_str()))
+        };
+        let benched: Vec<Option<Error>> = locations
+            .iter()
+            .map(|prepared| if is_asked(prepared) { self.benched(&info.id, &key(prepared)) } else { None })
+            .collect();
+        let asked =
+            || locations.iter().zip(&benched).filter(|(prepared, benched)| is_asked(prepared) && benched.is_none());
+        let requests: Vec<&Request> = asked().map(|(prepared, _)| &prepared.request).collect();
         let mut answers = handler.probe(self.asked.call, &requests).into_iter();
-        let pair = |prepared: &Prepared| {
+        let pair = |(prepared, benched): (&Prepared, &Option<Error>)| {
             if !is_asked(prepared) {
                 return None;
             }
-            let mut pair =
-                Pair { location: prepared.location, attempts: Vec::new(), refused: Vec::new(), crashed: Vec::new() };
-            if pair.accepts(info, answers.next()?) {
+            let mut pair = Pair { location: prepared.location, ..Pair::default() };
+            if let Some(benched) = benched {
+                pair.refused.push((info.clone(), benched.message().to_owned()));
+                pair.benched.push(benched.clone());
+            } else if pair.accepts(info, &key(prepared), answers.next()?) {
                 self.attempts(handler, prepared, &mut pair);
             }
             Some(pair)
         };
-        locations.iter().map(pair).collect()
+        locations.iter().zip(&benched).map(pair).collect()
     }
 
     /// Adds the attempts to take a location with `handler`: one, or one for each unpacker that says yes.
@@ -454,8 +474,12 @@ impl Router<'_> {
         let mut request = prepared.request.clone();
         // What it unpacks is given to it: where that is kept, and how it is reached, is not its concern.
         (request.location, request.store, request.secrets) = (None, None, Vec::new());
+        let key = self.image.key();
         for unpacker in unpackers {
-            if pair.accepts(unpacker.info(), unpacker.probe_one(self.asked.call, &request)) {
+            if let Some(benched) = self.benched(&unpacker.info().id, &key) {
+                pair.refused.push((unpacker.info().clone(), benched.message().to_owned()));
+                pair.benched.push(benched);
+            } else if pair.accepts(unpacker.info(), &key, unpacker.probe_one(self.asked.call, &request)) {
                 let unpacking = Unpacking { handler: Arc::clone(unpacker), request: request.clone() };
                 pair.attempts.push(attempt(Some(unpacking)));
             }
@@ -468,6 +492,7 @@ impl Router<'_> {
             self.exclude(pair.location, Some(&info), reason);
         }
         self.plan.crashed.extend(pair.crashed);
+        self.refusals.extend(pair.benched);
     }
 
     /// Why nothing can be tried, if nothing can.
@@ -480,7 +505,7 @@ impl Router<'_> {
         if let Some(error) = self.refusals.first() {
             return Err(error.clone());
         }
-        if let Some((_, error)) = self.plan.crashed.first() {
+        if let Some((.., error)) = self.plan.crashed.first() {
             return Err(error.clone().scoped(Scope::Request));
         }
         if handlers.is_empty() {

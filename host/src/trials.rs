@@ -13,7 +13,7 @@ use crate::decision::{AttemptOutcome, Decision};
 use crate::engine::{Origin, Supply, Unpacker};
 use crate::ledger::Ledger;
 use crate::place::Placed;
-use crate::plugin::{CallContext, Pulse};
+use crate::plugin::{CallContext, Pulse, WORKER_KILLED};
 use crate::progress::Watch;
 use crate::publish;
 use crate::redact;
@@ -136,9 +136,12 @@ impl<'a> Trials<'a> {
         Ok(Unpacker { handler, request, call: self.call(None) })
     }
 
+    fn url(&self, location: Option<usize>) -> Option<&str> {
+        location.and_then(|index| self.image.record.locations.get(index)).map(|location| location.url.as_str())
+    }
+
     fn call(&self, location: Option<usize>) -> CallContext {
-        let locations = &self.image.record.locations;
-        let url = location.and_then(|index| locations.get(index)).map(|location| location.url.clone().into_bytes());
+        let url = self.url(location).map(|url| url.as_bytes().to_vec());
         CallContext {
             cancel: self.cancel.clone(),
             progress: self.watch.bytes(),
@@ -177,7 +180,11 @@ impl<'a> Trials<'a> {
         self.watch.failed(&current.attempt, error);
         let culprit = current.culprit();
         if error.kind() == ErrorKind::Crashed {
-            remember_crash(self.ledger, &culprit, &self.image.key(), error, self.bench);
+            let key = match current.unpacker_failed {
+                true => self.image.key(),
+                false => self.image.key_at(self.url(current.attempt.location)),
+            };
+            remember_crash(self.ledger, &culprit, &key, error, self.bench);
         }
         if error.scope() == Scope::Handler {
             self.dead_handlers.insert(culprit);
@@ -230,7 +237,7 @@ fn goes_on(current: &Attempt, next: &Attempt) -> bool {
 
 /// Holds a crash against the handler. A process that somebody else killed says nothing of it.
 pub(crate) fn remember_crash(ledger: &Ledger, handler: &str, image: &str, error: &Error, bench: Duration) {
-    if error.code() == "worker-killed" {
+    if error.code() == WORKER_KILLED {
         return;
     }
     if let Err(error) = ledger.crashed(handler, image, error.code(), bench) {

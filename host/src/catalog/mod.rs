@@ -47,11 +47,23 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// What tells the image from others, as well as its record does: its digest, else its id.
+    /// What crashes on the image are remembered by: its id and its digest. Neither is enough alone, since anybody's record
+    /// may give the digest of another's image.
     pub(crate) fn key(&self) -> String {
         let record = &self.record;
-        let key = record.os_hash_value.as_ref().or(record.id.as_ref()).or(record.checksum.as_ref());
-        key.cloned().unwrap_or_default()
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        format!(
+            "{} {}:{} {}",
+            text(&record.id),
+            text(&record.os_hash_algo),
+            text(&record.os_hash_value),
+            text(&record.checksum)
+        )
+    }
+
+    /// The same for a handler that reads it from `location`: another location may do better.
+    pub(crate) fn key_at(&self, location: Option<&str>) -> String {
+        format!("{} from {}", self.key(), location.map(redact::url).unwrap_or_default())
     }
 }
 

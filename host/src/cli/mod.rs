@@ -31,6 +31,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> Ex
     };
     let config = arguments.config.as_deref();
     let json = arguments.json;
+    // What it reads and is told may be secret, and its descriptors are nobody else's.
+    if let Err(error) = crate::worker::hide_memory() {
+        crate::complaint::complain(format_args!("this process can be looked into: {error}"));
+    }
     // These answer by themselves, and keep the plugin's own output apart as well.
     if !matches!(arguments.command, Command::ScanPlugin | Command::CheckPlugin | Command::Worker)
         && let Err(error) = answer::keep()

@@ -314,6 +314,11 @@ impl Board {
         (state.pieces.clone(), digest)
     }
 
+    /// Up to where the digest was given everything.
+    pub(super) fn hashed(&self) -> u64 {
+        locked(&self.state).frontier.next()
+    }
+
     /// The digest of everything that is there; once, after the last byte.
     pub(super) fn digest(&self) -> Result<Option<Digest>> {
         locked(&self.state).frontier.finish()

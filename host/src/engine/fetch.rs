@@ -73,7 +73,7 @@ impl Fetch {
         let file =
             || stage.file().try_clone().map_err(|error| crate::stage::stage_error(&error, "duplicate the stage"));
         let hasher = resumed.hasher.or_else(|| want.algorithm().map(Algorithm::hasher));
-        let mut frontier = Frontier::start(hasher, resumed.hashed, file()?)?;
+        let mut frontier = Frontier::start(hasher, resumed.hashed, file()?, call.cancel.clone())?;
         frontier.catch_up(&resumed.pieces)?;
         let joined = resumed.pieces.origins().into_iter().collect();
         let progress = Arc::clone(&call.progress);
@@ -85,6 +85,11 @@ impl Fetch {
     /// Bytes that arrived in this run of the program.
     pub(super) fn total(&self) -> u64 {
         self.board.total()
+    }
+
+    /// Whether it is known how many bytes there are to be.
+    pub(super) fn knows_size(&self) -> bool {
+        self.size.is_some()
     }
 
     /// Reads what is missing from `origin`.
@@ -109,7 +114,7 @@ impl Fetch {
         };
         match outcome {
             Ok(Some(moved)) => Ok(Ran::Complete(Box::new(moved))),
-            Ok(None) => self.complete(stage, want),
+            Ok(None) => self.complete(stage, want, &origin.call),
             Err(Stopped::All(error)) => Err(error),
             Err(Stopped::Origin(error)) => {
                 let gave = self.board.total() > before;
@@ -196,7 +201,7 @@ impl Fetch {
     }
 
     /// Everything is there: is it the image?
-    fn complete(&mut self, stage: &mut Stage<'_>, want: &Want<'_>) -> Result<Ran> {
+    fn complete(&mut self, stage: &mut Stage<'_>, want: &Want<'_>, call: &CallContext) -> Result<Ran> {
         let bytes = match self.size {
             Some(size) => size,
             None => {
@@ -205,7 +210,16 @@ impl Fetch {
                 end
             }
         };
-        let digest = self.board.digest()?;
+        let hashed = self.board.hashed();
+        let digest = match self.board.digest() {
+            // Who was told to stop ended the digest as well.
+            Err(error) => return Err(call.cancel.check().err().unwrap_or(error)),
+            Ok(digest) => digest,
+        };
+        if digest.is_some() && hashed != bytes {
+            let message = format!("{hashed} of {bytes} bytes were hashed");
+            return Err(Error::new(ErrorKind::Internal, "digest-short", message).scoped(Scope::Node));
+        }
         let wrong = matches!((want.digest, &digest), (Some(wanted), Some(found)) if wanted != found);
         if !wrong || self.sole_origin().is_some() {
             if wrong {
@@ -215,7 +229,9 @@ impl Fetch {
         }
         // What was kept for another run is not the image's either.
         stage.forget_progress();
-        self.resume = None;
+        if let Some(mut resume) = self.resume.take() {
+            resume.clear()?;
+        }
         self.mixed = true;
         let message = format!(
             "the bytes of {} locations together are not the image; they are now held against each other",

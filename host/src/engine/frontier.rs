@@ -15,6 +15,7 @@ use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use super::pieces::Pieces;
 use super::pump::CHUNK;
 use super::written;
+use crate::cancel::Cancel;
 use crate::digest::{Digest, Hasher};
 
 /// Pieces of work that wait for the digest; more make the lanes wait.
@@ -45,7 +46,8 @@ fn died() -> Error {
 
 impl Frontier {
     /// Begins at `next`, up to which `hasher` has seen everything. `stage` is where bytes are read back from.
-    pub(super) fn start(hasher: Option<Hasher>, next: u64, stage: File) -> Result<Self> {
+    /// Ends early once `cancel` fires: whoever waits for it may hold what everybody else waits for.
+    pub(super) fn start(hasher: Option<Hasher>, next: u64, stage: File, cancel: Cancel) -> Result<Self> {
         let (give_back, empties) = channel();
         let abandon = Arc::new(AtomicBool::new(false));
         let Some(hasher) = hasher else { return Ok(Self { work: None, empties, thread: None, abandon, next }) };
@@ -53,7 +55,10 @@ impl Frontier {
         let (work, todo) = sync_channel(WAITING);
         let thread = std::thread::Builder::new()
             .name("digest".into())
-            .spawn(move || digest(hasher, &stage, todo, &give_back, &abandoned))
+            .spawn(move || {
+                let stop = || abandoned.load(Ordering::Relaxed) || cancel.is_cancelled();
+                digest(hasher, &stage, todo, &give_back, &stop)
+            })
             .map_err(|error| Error::os(&error, "start a thread").scoped(Scope::Node))?;
         Ok(Self { work: Some(work), empties, thread: Some(thread), abandon, next })
     }
@@ -129,7 +134,7 @@ fn digest(
     stage: &File,
     todo: Receiver<Work>,
     give_back: &Sender<Vec<u8>>,
-    abandon: &AtomicBool,
+    stop: &dyn Fn() -> bool,
 ) -> Result<Hasher> {
     let mut read = Vec::new();
     for work in todo {
@@ -142,7 +147,7 @@ fn digest(
             Work::Stage(mut range) => {
                 read.resize(CHUNK, 0);
                 while !range.is_empty() {
-                    if abandon.load(Ordering::Relaxed) {
+                    if stop() {
                         return Err(died());
                     }
                     let left = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(CHUNK);
@@ -182,7 +187,7 @@ mod tests {
             let stage = tempfile::tempfile().unwrap();
             let mut pieces = Pieces::default();
             let hasher = Some(Algorithm::Sha512.hasher());
-            let mut frontier = Frontier::start(hasher, 0, stage.try_clone().unwrap()).unwrap();
+            let mut frontier = Frontier::start(hasher, 0, stage.try_clone().unwrap(), Cancel::new().unwrap()).unwrap();
             for chunk in order {
                 let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(bytes.len());
                 let part = &bytes[range.clone()];
@@ -202,14 +207,14 @@ mod tests {
             stage.write_all_at(&bytes, 0).unwrap();
             let mut pieces = Pieces::default();
             let hasher = Some(algorithm.hasher());
-            let mut first = Frontier::start(hasher, 0, stage.try_clone().unwrap()).unwrap();
+            let mut first = Frontier::start(hasher, 0, stage.try_clone().unwrap(), Cancel::new().unwrap()).unwrap();
             pieces.put(0..1000, 0);
             first.catch_up(&pieces).unwrap();
             let state = first.snapshot().unwrap().recv().unwrap();
             drop(first);
             pieces.put(1000..bytes.len() as u64, 0);
             let hasher = Hasher::resume(algorithm, &state).unwrap();
-            let mut second = Frontier::start(Some(hasher), 1000, stage).unwrap();
+            let mut second = Frontier::start(Some(hasher), 1000, stage, Cancel::new().unwrap()).unwrap();
             second.catch_up(&pieces).unwrap();
             let mut whole = algorithm.hasher();
             whole.update(&bytes);

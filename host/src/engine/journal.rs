@@ -165,6 +165,16 @@ impl Journal {
         Ok((Self { file, next }, newest.map(|(_, checkpoint)| checkpoint), damaged))
     }
 
+    /// Empties the journal, and waits until that is on the disk.
+    pub(crate) fn clear(&mut self) -> Result<()> {
+        let file = self.file.as_fd();
+        disk::set_size(file, 0)
+            .and_then(|()| disk::sync_journal(file))
+            .map_err(|error| stage_error(&error, "empty the journal of a kept stage"))?;
+        self.next = 0;
+        Ok(())
+    }
+
     /// Writes a checkpoint and waits until it is on the disk. The one before stays, also when this fails: with code
     /// `journal-full` (scope `node`) when there are more pieces, or longer names, than a slot holds; with that of
     /// [`Checkpoint::check`]; or with the system's.

@@ -96,7 +96,8 @@ impl Lane<'_> {
             failed: None,
         }));
         // A source that does not know its size is asked for everything, so that what is beyond the record's size shows.
-        let to = if self.source.info().size.is_some() { range.end } else { u64::MAX };
+        let is_last = self.board.size().is_none_or(|size| range.end == size);
+        let to = if self.source.info().size.is_some() || !is_last { range.end } else { u64::MAX };
         let outcome = self.source.read(&call, from..to, sink.clone());
         // A handler that was given up may still fill its room; nothing of that is taken.
         let Ok(mut sink) = sink.try_lock() else {

@@ -21,6 +21,19 @@ pub(super) fn has_no_writer(file: &File) -> bool {
     granted
 }
 
+/// Whether somebody else has a stage open, be it through a descriptor or a mapping. False also where the kernel does not say.
+pub(super) fn is_open_elsewhere(file: &File) -> bool {
+    // A write lease is refused while there is any other open file of the inode (fcntl(2), "Leases").
+    // SAFETY: takes no pointer; the descriptor is borrowed and so open.
+    let lease = |kind: libc::c_int| unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) };
+    if lease(libc::F_WRLCK) == 0 {
+        // Cannot fail for a lease that is held.
+        lease(libc::F_UNLCK);
+        return false;
+    }
+    std::io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sha2::{Digest as _, Sha256};
 
 use crate::cancel::Cancel;
-use crate::disk;
 
 /// The byte that is locked to change the bucket. No lock stands for bytes of the file, so all are far beyond its end.
 const BUCKET_LOCK: i64 = 1 << 60;
@@ -32,6 +31,9 @@ const ORIGIN_BITS: u32 = 40;
 const LOOK_AGAIN: u16 = 50;
 /// The least that may be moved at once after a pause, in bytes.
 const BURST_MIN: u64 = 1 << 20;
+/// How often the bucket's lock is tried, and how long to pause in between.
+const BUCKET_TRIES: u32 = 100;
+const BUCKET_PAUSE: Duration = Duration::from_millis(1);
 /// Nanoseconds of a second.
 const SECOND: u64 = 1_000_000_000;
 
@@ -100,13 +102,27 @@ impl NodeLimits {
     fn spend_at(&self, bytes: u64, clock: impl FnOnce() -> u64) -> Result<Duration> {
         let Some(rate) = self.settings.bandwidth else { return Ok(Duration::ZERO) };
         let locks = self.locks()?;
-        disk::retry(|| Ok(fcntl(&locks.0, FcntlArg::F_OFD_SETLKW(&byte(BUCKET_LOCK)))?))
-            .map_err(self.failed("lock the bandwidth in"))?;
+        if !self.lock_bucket(&locks)? {
+            // Somebody was stopped while holding it. The others do not stand still for that.
+            return Ok(Duration::ZERO);
+        }
         let before = Bucket::read(&locks.0).map_err(self.failed("read"))?;
         let (after, wait) = Bucket::spend(before, bytes, rate, clock());
         // In place and never synced: a bucket that does not survive a crash starts anew.
         locks.0.write_all_at(after.encode().as_flattened(), 0).map_err(self.failed("write"))?;
         Ok(wait)
+    }
+
+    /// Locks the bucket, which others do for microseconds; false if one of them does not give it back.
+    fn lock_bucket(&self, locks: &Locks) -> Result<bool> {
+        for _ in 0..BUCKET_TRIES {
+            match fcntl(&locks.0, FcntlArg::F_OFD_SETLK(&byte(BUCKET_LOCK))) {
+                Ok(_) => return Ok(true),
+                Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) => std::thread::sleep(BUCKET_PAUSE),
+                Err(errno) => return Err(self.failed("lock the bandwidth in")(errno.into())),
+            }
+        }
+        Ok(false)
     }
 
     fn failed(&self, what: &str) -> impl Fn(std::io::Error) -> Error {

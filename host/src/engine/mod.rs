@@ -11,6 +11,7 @@ mod frontier;
 mod journal;
 mod lane;
 mod lease;
+mod lent;
 mod limits;
 mod output;
 mod pace;
@@ -205,8 +206,10 @@ pub(crate) fn from_source(
             Ok(Ran::Failed { error, later }) => (error, later),
             Err(error) => (error, false),
         };
-        // Bytes without a digest are not mixed, and before the first byte the next attempt is as good as another origin.
-        let worth = fetch.as_ref().is_some_and(|fetch| fetch.total() > 0) && want.digest.is_some();
+        // Bytes without a digest or a known end are not mixed, and before the first byte the next attempt is as good as
+        // another origin.
+        let worth =
+            fetch.as_ref().is_some_and(|fetch| fetch.total() > 0 && fetch.knows_size()) && want.digest.is_some();
         if !worth || !matches!(error.scope(), Scope::Location | Scope::Handler) {
             return Err(error);
         }

@@ -5,7 +5,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use landfall_handler_api::{Error, ErrorKind, OutputMeta, Result, Scope};
+use rustix::fs::OFlags;
 
+use super::lent::Lent;
 use super::{size_mismatch, written};
 use crate::cancel::Cancel;
 use crate::disk;
@@ -28,6 +30,8 @@ struct State {
     size: u64,
     opened: bool,
     finished: bool,
+    /// How the file was when it was given to another process.
+    lent: Option<Lent>,
     /// The first failure of the host's own; it outranks what the handler makes of it.
     failed: Option<Error>,
 }
@@ -36,7 +40,8 @@ impl StageOutputs {
     pub(super) fn new(stage: &Stage<'_>, expected: Option<u64>, limit: u64, cancel: Cancel) -> Result<Self> {
         let file = stage.file().try_clone().map_err(|error| stage_error(&error, "duplicate the stage's descriptor"))?;
         let file = Some(file);
-        let state = State { file, cancel, expected, limit, size: 0, opened: false, finished: false, failed: None };
+        let state =
+            State { file, cancel, expected, limit, size: 0, opened: false, finished: false, lent: None, failed: None };
         Ok(Self { shared: Arc::new(Mutex::new(state)) })
     }
 
@@ -47,12 +52,8 @@ impl StageOutputs {
         if let Some(error) = state.failed.take() {
             return Err(error);
         }
-        // A handler in a process of its own writes through a descriptor, and may have found a way around its output.
-        let found = file.map_or(Ok(state.size), |file| file.metadata().map(|metadata| metadata.len()));
-        let found = found.map_err(|error| stage_error(&error, "stat the stage"))?;
-        if found != state.size {
-            let message = format!("the output has {} bytes, and {found} were written", state.size);
-            return Err(Error::new(ErrorKind::Crashed, "output-overrun", message));
+        if let (Some(lent), Some(file)) = (state.lent.take(), &file) {
+            lent.refuse_changes(file, state.size)?;
         }
         if !state.finished {
             let message = "the handler ended without finishing its output";
@@ -125,10 +126,12 @@ impl Output for StageOutput {
     }
 
     fn descriptor(&self) -> Result<OwnedFd> {
-        let state = lock(&self.shared);
+        let mut state = lock(&self.shared);
         let Some(file) = &state.file else { return Err(misuse("output-closed", "the transfer is over")) };
-        let file = file.try_clone().map_err(|error| stage_error(&error, "duplicate the stage's descriptor"))?;
-        Ok(file.into())
+        let lent = Lent::of(file)?;
+        let descriptor = written::reopen(file, OFlags::RDWR)?;
+        state.lent = Some(lent);
+        Ok(descriptor)
     }
 
     fn set_size(&self, size: u64) -> Result<()> {

@@ -49,7 +49,7 @@ impl Resume {
     pub(super) fn begin(stage: &mut Stage<'_>, size: u64, want: &Want<'_>) -> Result<Option<(Self, Resumed)>> {
         let Some(digest) = want.digest.filter(|_| size >= want.resume_bytes) else { return Ok(None) };
         let Some(file) = stage.keep(&key(stage, digest), want.stage_keep)? else { return Ok(None) };
-        let (journal, checkpoint, damaged) = Journal::open(file)?;
+        let (mut journal, checkpoint, damaged) = Journal::open(file)?;
         if damaged {
             complain(format_args!(
                 "a checkpoint of the interrupted download for {} is damaged and not used",
@@ -68,19 +68,24 @@ impl Resume {
         let resumed = match resumed {
             Some(resumed) => resumed,
             None => {
-                // Whatever is in there is of no known origin.
+                // Whatever is in there is of no known origin. The journal goes first: it must not speak of what is gone.
+                journal.clear()?;
                 stage.set_size(0)?;
                 Resumed::default()
             }
         };
-        for hole in resumed.pieces.missing(size).iter().filter(|_| version.size > 0) {
+        let there = FileVersion::of(stage.file())?.size;
+        for hole in resumed.pieces.missing(size).iter().filter(|_| there > 0) {
             // What was written after the last checkpoint; zeros that are left out must find zeros there.
-            if resumed.pieces.bytes() > 0 {
-                written::zero(stage.file(), hole.start, hole.end.saturating_sub(hole.start))?;
-            }
+            written::zero(stage.file(), hole.start, hole.end.saturating_sub(hole.start))?;
         }
         let bytes = resumed.pieces.bytes();
         Ok(Some((Self { journal, digest: digest.clone(), size, bytes, at: Instant::now() }, resumed)))
+    }
+
+    /// Nothing that the journal says counts any more.
+    pub(super) fn clear(&mut self) -> Result<()> {
+        self.journal.clear()
     }
 
     /// Writes a checkpoint if enough has come since the last one.
@@ -131,7 +136,8 @@ fn key(stage: &Stage<'_>, digest: &crate::digest::Digest) -> String {
     use std::os::unix::ffi::OsStrExt;
     let mut hasher = Algorithm::Sha256.hasher();
     hasher.update(stage.target().name().as_bytes());
-    hasher.update(b"\0");
+    // What is to become the disk, and what is only unpacked, are never the same file.
+    hasher.update(if stage.is_scratch() { b"\0scratch\0" } else { b"\0" });
     hasher.update(digest.to_string().as_bytes());
     hasher.finish().value.chars().take(16).collect()
 }

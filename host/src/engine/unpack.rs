@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use landfall_handler_api::{Error, ErrorKind, Request, Result, Scope};
 use landfall_inspect::{HEAD_BYTES, TAIL_BYTES};
+use rustix::fs::OFlags;
 
 use super::output::StageOutputs;
 use super::queue::{Queue, QueueSink, StreamInput};
@@ -114,7 +115,7 @@ fn spooled(
     want: &Want<'_>,
     bytes: &mut u64,
 ) -> Result<Moved> {
-    let mut spool = Stage::open(stage.target(), want.stage_keep, None)?;
+    let mut spool = Stage::open_scratch(stage.target(), want.stage_keep)?;
     let dress = Dress::default();
     let raw = Want { share: false, dress: &dress, limits: want.limits.clone(), ..*want };
     let moved = from_source(origin, supply, &mut spool, &raw, bytes)?;
@@ -125,8 +126,7 @@ fn spooled(
     moved.refuse_changed_source()?;
     let stored = StoredWindow::of(spool.file(), moved.bytes)?;
     let outputs = Arc::new(StageOutputs::new(stage, None, want.limit, unpacker.call.cancel.clone())?);
-    let file =
-        spool.file().try_clone().map_err(|error| Error::os(&error, "duplicate the spool").scoped(Scope::Node))?;
+    let file = File::from(written::reopen(spool.file(), OFlags::RDONLY)?);
     let input = Arc::new(SpoolInput { file, size: moved.bytes });
     // Its silence counts from now on: the spooling before was not its.
     let call = unpacker.call.begin()?;

@@ -1,9 +1,11 @@
 //! How handlers' outputs are written and their inputs read, in the agent and in workers alike.
 
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::disk;
 use crate::stage::stage_error;
@@ -26,6 +28,14 @@ pub(crate) fn check_bounds(offset: u64, len: u64, size: u64) -> Result<()> {
 pub(crate) fn forward_only(offset: u64, position: u64) -> Error {
     let message = format!("the input has no descriptor and is at {position}: it cannot go back to {offset}");
     Error::new(ErrorKind::Unsupported, "input-forward-only", message)
+}
+
+/// Opens a file anew, for another process: with the rights that it needs and no more, and without a part in the locks of the
+/// descriptor at hand.
+pub(crate) fn reopen(file: &File, flags: OFlags) -> Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| stage_error(&errno.into(), "open the stage anew for a handler"))
 }
 
 /// Writes all of `bytes` at `offset`.

@@ -20,6 +20,8 @@ use super::lent::{Lent, Watched, lend};
 use crate::cancel::Cancel;
 
 const VALIDATOR_MAX: usize = 4096;
+/// The code of a worker that a signal from outside ended.
+pub(crate) const WORKER_KILLED: &str = "worker-killed";
 /// How often a call that waits for its turn looks whether it was cancelled.
 const TURN_POLL: Duration = Duration::from_millis(50);
 
@@ -452,6 +454,8 @@ impl InlineSource {
 /// target exists, whether a digest is missing. `own` is what the operation ran with, a child of `call`.
 pub(crate) fn honest<T>(outcome: Result<T>, call: &CallContext, own: &CallContext) -> Result<T> {
     match outcome {
+        // Only the agent says that somebody else killed a worker, which is not held against the handler.
+        Err(error) if error.code() == WORKER_KILLED => Err(error.coded("plugin-crashed")),
         // Nothing but its silence stops an operation alone.
         Err(_) if own.cancel.is_cancelled() && !call.cancel.is_cancelled() => Err(call.pulse.stalled()),
         Err(error) if matches!(error.kind(), ErrorKind::Exists | ErrorKind::Unhashed) => {

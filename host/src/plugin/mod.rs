@@ -35,7 +35,7 @@ pub(crate) use backend::{
 };
 pub(crate) use check::{CheckJob, Finding, Target, Verdict, check, check_main};
 pub(crate) use host_table::send_log;
-pub(crate) use inline::{InlineHandler, honest};
+pub(crate) use inline::{InlineHandler, WORKER_KILLED, honest};
 pub(crate) use load::{HandlerShape, PluginShape, load};
 pub(crate) use pulse::{Pulse, STALLED};
 pub(crate) use refusal::Refusal;

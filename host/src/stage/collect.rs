@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use landfall_handler_api::Result;
 use rustix::fs::{Dir, FlockOperation, Mode, OFlags};
 
-use super::{HIDDEN_PREFIX, stage_error};
+use super::{HIDDEN_PREFIX, kept, stage_error};
 use crate::complaint::complain;
 use crate::disk;
 use crate::faults::Point;
@@ -31,7 +31,9 @@ pub(super) fn collect(directory: BorrowedFd<'_>, keep: Duration) -> Result<()> {
         let Ok(metadata) = file.metadata() else { continue };
         let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
         let old = metadata.is_file() && age.is_some_and(|age| age >= keep);
-        if old && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        let is_free = || rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        // Between opening and locking, another file may have come to stand under its name.
+        if old && is_free() && kept::is_named(directory, name, &metadata) {
             match disk::unlink(Point::StageCollect, directory, name) {
                 // Another process was faster.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

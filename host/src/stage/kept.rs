@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 
 use landfall_handler_api::Result;
@@ -71,7 +72,12 @@ fn lock(target: &Target, name: &OsStr, file: File) -> Result<Option<File>> {
         && metadata.mode() & 0o077 == 0
         && metadata.nlink() == 1;
     // Between opening and locking, its owner may have published or removed it.
-    let named = rustix::fs::statat(target.directory(), name, AtFlags::SYMLINK_NOFOLLOW);
-    let is_named = named.is_ok_and(|named| (named.st_dev, named.st_ino) == (metadata.dev(), metadata.ino()));
+    let is_named = is_named(target.directory(), name, &metadata);
     Ok(Some(file).filter(|_| is_ours && is_named))
+}
+
+/// Whether the file of this metadata is what stands under the name now.
+pub(super) fn is_named(directory: BorrowedFd<'_>, name: &OsStr, metadata: &std::fs::Metadata) -> bool {
+    let named = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
+    named.is_ok_and(|named| (named.st_dev, named.st_ino) == (metadata.dev(), metadata.ino()))
 }

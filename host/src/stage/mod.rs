@@ -45,6 +45,8 @@ pub(crate) struct Stage<'t> {
     form: Form,
     /// Who is to own the target.
     owner: Option<(u32, u32)>,
+    /// Whether it is only read, and never published.
+    scratch: bool,
 }
 
 /// An error of the stage: whatever failed, no other location will do better here.
@@ -66,6 +68,18 @@ impl<'t> Stage<'t> {
         Ok(stage)
     }
 
+    /// Opens a file on the target's file system that is read and then forgotten.
+    pub(crate) fn open_scratch(target: &'t Target, keep: Duration) -> Result<Self> {
+        let mut stage = Self::open_unowned(target, keep)?;
+        stage.scratch = true;
+        Ok(stage)
+    }
+
+    /// Whether it is only read, and never published.
+    pub(crate) fn is_scratch(&self) -> bool {
+        self.scratch
+    }
+
     fn give_to_owner(&self) -> Result<()> {
         let Some((uid, gid)) = self.owner else { return Ok(()) };
         disk::set_owner(self.descriptor(), uid, gid)
@@ -75,13 +89,14 @@ impl<'t> Stage<'t> {
     fn open_unowned(target: &'t Target, keep: Duration) -> Result<Self> {
         let directory = target.directory();
         match disk::create_anonymous(directory) {
-            Ok(file) => Ok(Self { target, file: File::from(file), form: Form::Anonymous, owner: None }),
+            Ok(file) => Ok(Self { target, file: File::from(file), form: Form::Anonymous, owner: None, scratch: false }),
             Err(error) if lacks_anonymous(&error) => {
                 collect::collect(directory, keep)?;
                 let name = hidden_name("stage")?;
                 let file = disk::create_named(directory, &name)
                     .map_err(|error| stage_error(&error, "make a file in the target's directory"))?;
-                let stage = Self { target, file: File::from(file), form: Form::Named(name), owner: None };
+                let stage =
+                    Self { target, file: File::from(file), form: Form::Named(name), owner: None, scratch: false };
                 rustix::fs::flock(&stage.file, FlockOperation::NonBlockingLockExclusive)
                     .map_err(|errno| stage_error(&errno.into(), "lock the stage"))?;
                 Ok(stage)

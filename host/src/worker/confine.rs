@@ -62,9 +62,19 @@ fn lower(resource: Resource, soft: u64, hard: u64) -> nix::Result<()> {
     setrlimit(resource, soft.min(most), hard.min(most))
 }
 
-/// Keeps others, and the kernel when it dumps cores to a program, from reading this process. Done after the load, which
-/// goes through `/proc/self/fd`.
-pub(super) fn hide_memory() -> io::Result<()> {
+/// Ends this process when the thread of the agent ends that started it: one that was taken over does not heed the end of its
+/// connection.
+pub(super) fn die_with(agent: u32) -> io::Result<()> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // It may have ended before.
+    if u32::try_from(nix::unistd::getppid().as_raw()) != Ok(agent) {
+        vanish();
+    }
+    Ok(())
+}
+
+/// Keeps others, and the kernel when it dumps cores to a program, from reading this process.
+pub(crate) fn hide_memory() -> io::Result<()> {
     Ok(nix::sys::prctl::set_dumpable(false)?)
 }
 
@@ -79,6 +89,13 @@ pub(super) fn limit_files_of(process: Pid, bytes: u64) -> io::Result<()> {
         }
     };
     call(std::ptr::null(), &raw mut limit)?;
-    limit.rlim_cur = bytes.min(limit.rlim_max);
+    let soft = bytes.min(limit.rlim_max);
+    // With the right to raise it again, the hard limit follows: the worker itself could raise the soft one.
+    if nix::unistd::geteuid().is_root()
+        && call(&libc::rlimit { rlim_cur: bytes, rlim_max: bytes }, std::ptr::null_mut()).is_ok()
+    {
+        return Ok(());
+    }
+    limit.rlim_cur = soft;
     call(&raw const limit, std::ptr::null_mut())
 }

@@ -67,11 +67,11 @@ impl WorkerHandler {
 
     /// Makes the handler in a worker, and nothing else: whether it takes its configuration.
     pub(crate) fn try_out(&self, call: &CallContext) -> Result<()> {
-        self.start(call, FILES_LEAST)?.end()
+        self.start(call, FILES_LEAST, false)?.end()
     }
 
-    /// A fresh worker, which may write files of `file_bytes`.
-    fn start(&self, call: &CallContext, file_bytes: u64) -> Result<Process> {
+    /// A fresh worker, which may write files of `file_bytes`; `writes`: it is given outputs.
+    fn start(&self, call: &CallContext, file_bytes: u64, writes: bool) -> Result<Process> {
         let bounds = Bounds {
             memory: self.settings.memory,
             cpu_seconds: self.settings.cpu.as_secs().max(1),
@@ -83,6 +83,7 @@ impl WorkerHandler {
             handler: &self.info.id,
             config: &self.config,
             bounds,
+            writes,
             grace: self.settings.grace,
         };
         Process::start(&launch, call)
@@ -90,7 +91,7 @@ impl WorkerHandler {
 
     /// Runs one operation that has no outputs, in a worker of its own.
     fn ask(&self, call: &CallContext, secrets: &[String], operation: Operation<'_>) -> Result<Outcome> {
-        let process = self.start(call, FILES_LEAST)?;
+        let process = self.start(call, FILES_LEAST, false)?;
         let outcome = process.begin(call, secrets, operation, &[])?.end(no_outputs);
         process.end()?;
         outcome.map(|(outcome, _)| outcome)
@@ -106,7 +107,7 @@ impl WorkerHandler {
         outputs: &dyn Outputs,
         begun: impl FnOnce(&Process, &Running<'_>) -> Result<()>,
     ) -> Result<()> {
-        let process = self.start(call, request.limits.disk_bytes)?;
+        let process = self.start(call, request.limits.disk_bytes, true)?;
         let run = || -> Result<()> {
             let lent: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
             let mut running = process.begin(call, &request.secrets, operation, &lent)?;
@@ -196,7 +197,7 @@ impl Handler for WorkerHandler {
     }
 
     fn open(&self, call: &CallContext, request: &Request) -> Result<Box<dyn OpenedSource>> {
-        let process = self.start(call, FILES_LEAST)?;
+        let process = self.start(call, FILES_LEAST, false)?;
         let operation = Operation::Open { request: Cow::Borrowed(request) };
         let opened = process.begin(call, &request.secrets, operation, &[])?.end(no_outputs);
         match opened? {

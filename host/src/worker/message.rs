@@ -26,8 +26,8 @@ pub(super) struct Bounds {
 #[expect(clippy::large_enum_variant, reason = "made one at a time, and sent at once")]
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order<'a> {
-    /// The first: what to load. With the plugin's file.
-    Start { version: Cow<'a, str>, handler: Cow<'a, str>, config: Cow<'a, Value>, bounds: Bounds },
+    /// The first: what to load, and the agent's process. With the plugin's file.
+    Start { version: Cow<'a, str>, handler: Cow<'a, str>, config: Cow<'a, Value>, bounds: Bounds, agent: u32 },
     /// Begin an operation. With the descriptors that the operation names.
     Call { id: u64, secrets: Vec<Secret>, operation: Operation<'a> },
     /// Stop an operation.

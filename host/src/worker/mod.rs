@@ -25,6 +25,7 @@ mod tests;
 mod watcher;
 mod wire;
 
+pub(crate) use confine::hide_memory;
 pub(crate) use handler::{WorkerHandler, WorkerSettings};
 pub(crate) use orphans::{forget, spawn};
 pub(crate) use serve::worker_main;

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -39,27 +40,32 @@ pub(crate) fn forget(child: u32) {
 }
 
 /// From now on orphans among the descendants come to this process; unless it was given children by whoever started it,
-/// whose descendants are none of its business.
-pub(super) fn adopt() -> std::io::Result<()> {
+/// whose descendants are none of its business. Whether they come.
+pub(super) fn adopt() -> std::io::Result<bool> {
     let own = own();
     let foreign = children().iter().any(|child| !own.contains(child));
-    if nix::sys::prctl::get_child_subreaper()? || foreign {
-        return Ok(());
+    if nix::sys::prctl::get_child_subreaper()? {
+        return Ok(true);
     }
-    Ok(nix::sys::prctl::set_child_subreaper(true)?)
+    // Where the kernel does not list children, strangers could not be told from our own.
+    if foreign || !Path::new("/proc/thread-self/children").exists() {
+        return Ok(false);
+    }
+    nix::sys::prctl::set_child_subreaper(true)?;
+    Ok(true)
 }
 
-/// Ends every child that is not this process's own, and theirs, which come here in turn.
-pub(super) fn end() {
+/// Ends every child that is not this process's own, and theirs, which come here in turn. False if some are left.
+pub(super) fn end() -> bool {
     if !nix::sys::prctl::get_child_subreaper().unwrap_or(false) {
-        return;
+        return true;
     }
     // Each round ends a generation. One that starts processes faster than they are ended is stopped first, and so loses.
     for _ in 0..64 {
         let own = own();
         let strangers: Vec<Pid> = children().into_iter().filter(|child| !own.contains(child)).filter_map(pid).collect();
         if strangers.is_empty() {
-            return;
+            return true;
         }
         for stranger in &strangers {
             let _ = kill(*stranger, Signal::SIGSTOP);
@@ -71,6 +77,7 @@ pub(super) fn end() {
             bury(*stranger);
         }
     }
+    false
 }
 
 /// Waits for a killed process, but not for one that is stuck in the kernel: it is found again by the next round.

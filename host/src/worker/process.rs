@@ -15,6 +15,7 @@ use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, pipe2};
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ use super::serve::WORKER_COMMAND;
 use super::watcher::Watcher;
 use super::wire::{self, Wire};
 use super::{confine, orphans};
-use crate::plugin::{CallContext, Progress, Pulse, honest};
+use crate::plugin::{CallContext, Progress, Pulse, WORKER_KILLED, honest};
 
 /// How long a worker may take to load its plugin and make its handler.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -45,6 +46,8 @@ pub(super) struct Launch<'a> {
     pub(super) handler: &'a str,
     pub(super) config: &'a Value,
     pub(super) bounds: Bounds,
+    /// Whether it is given outputs.
+    pub(super) writes: bool,
     /// How long an operation may take to stop.
     pub(super) grace: Duration,
 }
@@ -65,6 +68,8 @@ pub(super) struct Shared {
     child: Mutex<Option<Child>>,
     /// Why the host ended it, if it did.
     ended_because: Mutex<Option<Error>>,
+    /// Whether something that it started could not be ended.
+    left_behind: Mutex<bool>,
     death: Mutex<Option<Error>>,
     died: Condvar,
     memory: u64,
@@ -96,7 +101,12 @@ impl Process {
         let failed = |error: std::io::Error| {
             Error::os(&error, format_args!("start {}", launch.agent.display())).scoped(Scope::Node)
         };
-        orphans::adopt().map_err(failed)?;
+        if !orphans::adopt().map_err(failed)? && launch.writes {
+            // What such a worker left behind could write to the disk after it was verified.
+            let message =
+                "this process was given children by whoever started it, and cannot supervise workers that write";
+            return Err(Error::new(ErrorKind::Unsupported, "unsupervised", message).scoped(Scope::Handler));
+        }
         let (ours, theirs) = wire::pair()?;
         let (noise, noise_in) = pipe2(OFlag::O_CLOEXEC).map_err(|errno| failed(errno.into()))?;
         rustix::io::ioctl_fionbio(&noise, true).map_err(|errno| failed(errno.into()))?;
@@ -123,6 +133,7 @@ impl Process {
             next: AtomicU64::new(START + 1),
             child: Mutex::new(Some(child)),
             ended_because: Mutex::default(),
+            left_behind: Mutex::default(),
             death: Mutex::default(),
             died: Condvar::new(),
             memory: launch.bounds.memory,
@@ -160,6 +171,7 @@ impl Process {
             handler: launch.handler.into(),
             config: std::borrow::Cow::Borrowed(launch.config),
             bounds: launch.bounds.clone(),
+            agent: std::process::id(),
         };
         self.shared.send(&start, &[launch.plugin.as_fd()])?;
         running.end(|_| Err(Error::unsupported("questions before the start"))).map(|_| ())
@@ -204,16 +216,21 @@ impl Process {
     /// Bounds the size of the files that it writes from now on. The hard limit stays, so that the bound can be raised again
     /// by an agent without rights over it.
     pub(super) fn limit_files(&self, bytes: u64) -> Result<()> {
+        // Its number is its own until it was waited for.
+        let child = locked(&self.shared.child);
+        if child.is_none() {
+            return Ok(());
+        }
         confine::limit_files_of(self.shared.pid, bytes)
             .map_err(|error| Error::os(&error, "bound the files of a worker").scoped(Scope::Node))
     }
 
     /// Ends it, and waits until it is gone. Fails when it does not go: then it may still write what it was given.
     pub(super) fn end(mut self) -> Result<()> {
-        if self.finish() {
+        if self.finish() && !*locked(&self.shared.left_behind) {
             return Ok(());
         }
-        let message = format!("the killed worker of handler {} does not end", self.shared.handler);
+        let message = format!("the killed worker of handler {}, or what it started, does not end", self.shared.handler);
         Err(crashed("worker-undead", message).scoped(Scope::Node))
     }
 
@@ -254,6 +271,11 @@ impl Shared {
         locked(&self.calls).get(&id).cloned()
     }
 
+    /// The operation of this number, which is over.
+    pub(super) fn finish(&self, id: u64) -> Option<Registered> {
+        locked(&self.calls).remove(&id)
+    }
+
     /// Waits for a dead process, and tells everyone.
     pub(super) fn die(&self) {
         let death = self.reap().context(format_args!("handler {}", self.handler));
@@ -282,7 +304,8 @@ impl Shared {
     /// Kills it, because of `cause` if the worker is to blame.
     pub(super) fn kill(&self, cause: Option<Error>) {
         let child = locked(&self.child);
-        if child.is_none() {
+        // One that died by itself did so for a reason of its own.
+        if child.is_none() || has_exited(self.pid) {
             return;
         }
         let mut because = locked(&self.ended_because);
@@ -317,7 +340,9 @@ impl Shared {
             orphans::forget(child.id());
         }
         drop(child);
-        orphans::end();
+        if !orphans::end() {
+            *locked(&self.left_behind) = true;
+        }
         if let Some(because) = locked(&self.ended_because).take() {
             return because;
         }
@@ -341,7 +366,7 @@ impl Shared {
             }
             (Some(Signal::SIGKILL), ..) => {
                 let message = "its worker was killed from outside (SIGKILL)".to_owned();
-                crashed("worker-killed", message)
+                crashed(WORKER_KILLED, message)
             }
             (Some(signal), ..) => crashed("worker-signal", format!("its worker was ended by {signal}")),
             (None, Some(number), _) => crashed("worker-signal", format!("its worker was ended by signal {number}")),
@@ -493,6 +518,12 @@ impl Running<'_> {
             }
         }
     }
+}
+
+/// Whether a child has ended and was not waited for yet.
+fn has_exited(pid: Pid) -> bool {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    matches!(waitid(Id::Pid(pid), flags), Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)))
 }
 
 /// Sleeps until one of the descriptors is readable, or until `until`.

@@ -55,6 +55,7 @@ type Received = (Order<'static>, Vec<OwnedFd>);
 fn begin() -> Result<(Arc<Wire>, Received)> {
     let failed = |error: std::io::Error| Error::os(&error, "begin a worker");
     confine::keep_heap_small();
+    confine::hide_memory().map_err(failed)?;
     confine::close_from(3).map_err(failed)?;
     let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
     let null = OpenOptions::new().read(true).open("/dev/null").map_err(failed)?;
@@ -97,7 +98,7 @@ fn serve(wire: &Arc<Wire>, (first, descriptors): Received) -> ExitCode {
 
 /// Confines this process, loads the plugin and makes its handler.
 fn start(first: Order<'static>, descriptors: Vec<OwnedFd>, wire: &Arc<Wire>) -> Result<InlineHandler> {
-    let Order::Start { version, handler, config, bounds } = first else {
+    let Order::Start { version, handler, config, bounds, agent } = first else {
         return Err(Error::new(ErrorKind::Internal, "no-start", "the first order is not to start"));
     };
     if version != env!("CARGO_PKG_VERSION") {
@@ -105,6 +106,7 @@ fn start(first: Order<'static>, descriptors: Vec<OwnedFd>, wire: &Arc<Wire>) -> 
         return Err(Error::new(ErrorKind::Internal, "agent-replaced", message));
     }
     let failed = |error: std::io::Error| Error::os(&error, "confine a worker");
+    confine::die_with(agent).map_err(failed)?;
     confine::confine(&bounds).map_err(failed)?;
     let log = Arc::clone(wire);
     plugin::send_log(move |level, target, text| {
@@ -116,7 +118,6 @@ fn start(first: Order<'static>, descriptors: Vec<OwnedFd>, wire: &Arc<Wire>) -> 
     let loaded = plugin::load(file).map_err(|refusal| {
         Error::new(ErrorKind::Crashed, "worker-load", format!("its plugin does not load: {refusal}"))
     })?;
-    confine::hide_memory().map_err(failed)?;
     let identity = loaded.shape.identity(Path::new(""));
     let found = loaded.shape.handlers.into_iter().zip(loaded.tables).find(|(shape, _)| shape.info.id == *handler);
     let gone = || Error::new(ErrorKind::Crashed, "worker-load", "its plugin does not have this handler any more");

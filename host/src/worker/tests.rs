@@ -75,7 +75,6 @@ fn jobs_leave_nothing_in_the_agent() {
     let after = workshop.settled(|now| now.held == before.held);
     assert_eq!(after.held, before.held, "after {jobs} jobs");
     assert!(after.resident <= before.resident + KEPT, "{} KiB and then {} KiB", before.resident, after.resident);
-    println!("{jobs} jobs: {} KiB, then {} KiB; {:?}", before.resident, after.resident, after.held);
 }
 
 fn run_alone(test: &str) {
@@ -217,7 +216,7 @@ impl Workshop {
         };
         let request = |scheme: &str, place: &str| {
             let mut request = Request::default();
-            request.location = Some(Location::from_url(&format!("{scheme}://{deed}/{SIZE}{place}")));
+            request.location = Some(Location::from_url(format!("{scheme}://{deed}/{SIZE}{place}")));
             request.limits.disk_bytes = 4 * SIZE;
             request
         };

@@ -95,7 +95,7 @@ impl<'p> Watcher<'p> {
         let call = |id: u64| self.shared.call(id);
         match report {
             Report::Started(outcome) => {
-                if let Some(call) = call(START) {
+                if let Some(call) = self.shared.finish(START) {
                     let outcome = unpack(outcome).map(|()| Outcome::Nothing);
                     call.mailbox.put(Letter::Done { outcome, descriptors });
                 }
@@ -123,7 +123,8 @@ impl<'p> Watcher<'p> {
                 }
             }
             Report::Done { id, outcome } => {
-                if let Some(call) = call(id) {
+                // Once for each: what it says of an operation that is over is dropped, with its descriptors.
+                if let Some(call) = self.shared.finish(id) {
                     call.mailbox.put(Letter::Done { outcome: unpack(outcome), descriptors });
                 }
             }
