@@ -13,7 +13,7 @@ use crate::config::{Config, Store};
 use crate::decision::Decision;
 use crate::engine::{self, Method, Moved, NodeLimits, Want};
 use crate::identity::FileVersion;
-use crate::ledger::{Deed, Facts, Ledger};
+use crate::ledger::{Deed, Facts, Ledger, Subject};
 use crate::plugin::{CallContext, Handler};
 use crate::progress::Watch;
 use crate::publish::{self, Dress, Published, publish};
@@ -152,12 +152,12 @@ impl Node<'_> {
     ) -> Result<Plan> {
         let unhashed = order.allow_unhashed || self.config.allow_unhashed;
         let call = CallContext::quiet(cancel.clone(), self.config.limits.stall);
-        let benched = |handler: &str, key: &str| self.ledger.benched(handler, key, self.config.limits.bench);
+        let benched = |handler: &str, on: Option<&Subject>| self.ledger.benched(handler, on, self.config.limits.bench);
         let asked = Asked { form: order.form, allow_unhashed: unhashed, call: &call, benched: &benched };
         let (plan, possible) = route(order.image, selection, self.handlers, self.config, &asked);
         decision.planned(&order.image.record, selection, &plan);
-        for (handler, key, error) in &plan.crashed {
-            trials::remember_crash(self.ledger, handler, key, error, self.config.limits.bench);
+        for (handler, on, error) in &plan.crashed {
+            trials::remember_crash(self.ledger, handler, on, error, self.config.limits.bench);
         }
         // A handler that could not be asked any more is no handler that said no.
         cancel.check()?;

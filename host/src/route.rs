@@ -13,7 +13,7 @@ use crate::catalog::Image;
 use crate::complaint::complain;
 use crate::config::{Config, RouteMode};
 use crate::digest::Digest;
-use crate::ledger::Benched;
+use crate::ledger::{Benched, Subject};
 use crate::plugin::{CallContext, Handler};
 use crate::redact::{self, printable};
 use crate::store::{Belonging, belonging};
@@ -118,7 +118,7 @@ pub(crate) struct Plan {
     /// What not to try.
     pub(crate) excluded: Vec<Exclusion>,
     /// Handlers that crashed when they were asked, and what that is to be remembered by.
-    pub(crate) crashed: Vec<(String, String, Error)>,
+    pub(crate) crashed: Vec<(String, Subject, Error)>,
 }
 
 /// What is known of a location before any handler is asked.
@@ -141,8 +141,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) allow_unhashed: bool,
     /// For the handlers' probes.
     pub(crate) call: &'a CallContext,
-    /// Whether a handler is on the bench for what this key stands for (`Image::key`, `Image::key_at`), since it crashed.
-    pub(crate) benched: &'a dyn Fn(&str, &str) -> Result<Option<Benched>>,
+    /// Whether a handler is on the bench, for this or for all images.
+    pub(crate) benched: &'a dyn Fn(&str, Option<&Subject>) -> Result<Option<Benched>>,
 }
 
 /// Pairs the selected locations with `handlers`, which come in the operator's order. An error is why nothing can be tried;
@@ -210,7 +210,7 @@ struct Pair {
     location: Option<usize>,
     attempts: Vec<Attempt>,
     refused: Vec<(HandlerInfo, String)>,
-    crashed: Vec<(String, String, Error)>,
+    crashed: Vec<(String, Subject, Error)>,
     benched: Vec<Error>,
 }
 
@@ -235,14 +235,14 @@ fn moves_bytes(info: &HandlerInfo) -> bool {
 
 impl Pair {
     /// Whether a handler said yes; takes down why not.
-    fn accepts(&mut self, info: &HandlerInfo, key: &str, answer: Result<Probe>) -> bool {
+    fn accepts(&mut self, info: &HandlerInfo, on: &Subject, answer: Result<Probe>) -> bool {
         let reason = match answer {
             Ok(probe) if probe.accepts => return true,
             Ok(probe) => probe.reason.unwrap_or_else(|| "it says no, without a reason".to_owned()),
             Err(error) => {
                 let reason = format!("it could not be asked ({}): {}", error.code(), error.message());
                 if error.kind() == ErrorKind::Crashed {
-                    self.crashed.push((info.id.clone(), key.to_owned(), error));
+                    self.crashed.push((info.id.clone(), on.clone(), error));
                 }
                 reason
             }
@@ -274,8 +274,7 @@ impl Router<'_> {
     /// Takes the handlers, but for those that crashed on several images a short while ago.
     fn leave_out_benched(&mut self, handlers: &[Arc<dyn Handler>]) {
         for handler in handlers {
-            // No image has this key.
-            match self.benched(&handler.info().id, "") {
+            match self.benched(&handler.info().id, None) {
                 None => self.handlers.push(Arc::clone(handler)),
                 Some(error) => {
                     self.exclude(None, Some(handler.info()), error.message().to_owned());
@@ -285,9 +284,9 @@ impl Router<'_> {
         }
     }
 
-    /// Why `handler` is not used for what `key` stands for, if it crashed on that.
-    fn benched(&self, handler: &str, key: &str) -> Option<Error> {
-        let benched = match (self.asked.benched)(handler, key) {
+    /// Why `handler` is not used for this subject, or, without one, for any.
+    fn benched(&self, handler: &str, on: Option<&Subject>) -> Option<Error> {
+        let benched = match (self.asked.benched)(handler, on) {
             Ok(benched) => benched?,
             Err(error) => {
                 complain(format_args!("whether {handler} crashed before is not known: {error}"));
@@ -426,14 +425,10 @@ impl Router<'_> {
             // A transfer writes the disk itself; it unpacks nothing.
             is_its && (prepared.unpackers.is_none() || info.kinds.contains(&HandlerKind::Source))
         };
-        let key = |prepared: &Prepared| {
-            let location = prepared.location.and_then(|index| self.image.record.locations.get(index));
-            self.image.key_at(location.map(|location| location.url.as_str()))
-        };
-        let benched: Vec<Option<Error>> = locations
-            .iter()
-            .map(|prepared| if is_asked(prepared) { self.benched(&info.id, &key(prepared)) } else { None })
-            .collect();
+        let subject = |prepared: &Prepared| self.image.crash_subject(prepared.location);
+        let benched = |prepared: &Prepared| self.benched(&info.id, Some(&subject(prepared)));
+        let benched: Vec<Option<Error>> =
+            locations.iter().map(|prepared| if is_asked(prepared) { benched(prepared) } else { None }).collect();
         let asked =
             || locations.iter().zip(&benched).filter(|(prepared, benched)| is_asked(prepared) && benched.is_none());
         let requests: Vec<&Request> = asked().map(|(prepared, _)| &prepared.request).collect();
@@ -446,7 +441,7 @@ impl Router<'_> {
             if let Some(benched) = benched {
                 pair.refused.push((info.clone(), benched.message().to_owned()));
                 pair.benched.push(benched.clone());
-            } else if pair.accepts(info, &key(prepared), answers.next()?) {
+            } else if pair.accepts(info, &subject(prepared), answers.next()?) {
                 self.attempts(handler, prepared, &mut pair);
             }
             Some(pair)
@@ -474,12 +469,12 @@ impl Router<'_> {
         let mut request = prepared.request.clone();
         // What it unpacks is given to it: where that is kept, and how it is reached, is not its concern.
         (request.location, request.store, request.secrets) = (None, None, Vec::new());
-        let key = self.image.key();
+        let subject = self.image.crash_subject(None);
         for unpacker in unpackers {
-            if let Some(benched) = self.benched(&unpacker.info().id, &key) {
+            if let Some(benched) = self.benched(&unpacker.info().id, Some(&subject)) {
                 pair.refused.push((unpacker.info().clone(), benched.message().to_owned()));
                 pair.benched.push(benched);
-            } else if pair.accepts(unpacker.info(), &key, unpacker.probe_one(self.asked.call, &request)) {
+            } else if pair.accepts(unpacker.info(), &subject, unpacker.probe_one(self.asked.call, &request)) {
                 let unpacking = Unpacking { handler: Arc::clone(unpacker), request: request.clone() };
                 pair.attempts.push(attempt(Some(unpacking)));
             }

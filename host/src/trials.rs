@@ -11,7 +11,7 @@ use crate::catalog::Image;
 use crate::complaint::complain;
 use crate::decision::{AttemptOutcome, Decision};
 use crate::engine::{Origin, Supply, Unpacker};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Subject};
 use crate::place::Placed;
 use crate::plugin::{CallContext, Pulse, WORKER_KILLED};
 use crate::progress::Watch;
@@ -180,11 +180,9 @@ impl<'a> Trials<'a> {
         self.watch.failed(&current.attempt, error);
         let culprit = current.culprit();
         if error.kind() == ErrorKind::Crashed {
-            let key = match current.unpacker_failed {
-                true => self.image.key(),
-                false => self.image.key_at(self.url(current.attempt.location)),
-            };
-            remember_crash(self.ledger, &culprit, &key, error, self.bench);
+            let location = current.attempt.location.filter(|_| !current.unpacker_failed);
+            let subject = self.image.crash_subject(location);
+            remember_crash(self.ledger, &culprit, &subject, error, self.bench);
         }
         if error.scope() == Scope::Handler {
             self.dead_handlers.insert(culprit);
@@ -236,11 +234,11 @@ fn goes_on(current: &Attempt, next: &Attempt) -> bool {
 }
 
 /// Holds a crash against the handler. A process that somebody else killed says nothing of it.
-pub(crate) fn remember_crash(ledger: &Ledger, handler: &str, image: &str, error: &Error, bench: Duration) {
+pub(crate) fn remember_crash(ledger: &Ledger, handler: &str, on: &Subject, error: &Error, bench: Duration) {
     if error.code() == WORKER_KILLED {
         return;
     }
-    if let Err(error) = ledger.crashed(handler, image, error.code(), bench) {
+    if let Err(error) = ledger.crashed(handler, on, error.code(), bench) {
         complain(format_args!("the crash of {handler} is not remembered: {error}"));
     }
 }

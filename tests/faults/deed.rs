@@ -12,7 +12,7 @@ pub(super) enum Deed {
 }
 
 /// Points that write or copy, and may do less than they were asked for.
-const PARTIAL: [&str; 2] = ["stage.write", "stage.copy-range"];
+const PARTIAL: [&str; 3] = ["stage.write", "stage.copy-range", "journal.write"];
 
 impl Deed {
     /// Every deed for this point.

@@ -5,6 +5,7 @@
 //! about what file systems lack, `race.rs` about two commands at once.
 
 mod build;
+mod c_plugins;
 mod deed;
 mod disk;
 mod ladder;
@@ -16,7 +17,6 @@ mod site;
 mod sweep;
 mod tally;
 mod trace;
-mod transfer;
 mod view;
 
 pub(crate) use tally::tell;
@@ -33,6 +33,9 @@ const NEEDS: [Need; 4] = [Need::Root, Need::Mount, Need::Program("cc"), Need::Pr
 /// the agent's own calls are the same in both modes.
 const IN_WORKERS: [&str; 5] = ["reflink", "copy", "stream", "transfer", "fail_over_named"];
 
+/// What is swept only: a power cut there is one of `copy`, `corrupt_named`, `collect` or `stream_kept_fail_over`.
+const NOT_CUT: [&str; 4] = ["crash", "corrupt_kept", "collect_kept", "resume_damaged"];
+
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for operation in operation::all() {
@@ -45,7 +48,7 @@ pub(crate) fn cases() -> Vec<Case> {
         let case = Case::new(name, move |world| sweep::sweep(world, &swept)).on(fs).needs(&NEEDS).needs(mirror);
         cases.push(if in_workers { case } else { case.worker_in_full() });
         // What a FUSE server promises about a power cut is its own business.
-        if !fuse {
+        if !fuse && !NOT_CUT.contains(&operation.name) {
             let name = format!("faults::power_cut_{}", operation.name);
             let case = Case::new(name, move |world| power::cut(world, &operation)).on(fs).needs(&NEEDS);
             cases.push(case.worker_in_full());

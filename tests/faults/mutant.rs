@@ -1,7 +1,7 @@
 //! Leaves out one call at a time, and demands that the checks of the sweep notice.
 
 use super::operation::{self, Operation};
-use super::power::cut_at_the_end;
+use super::power::{cut_at_the_end, cut_behind_a_checkpoint};
 use super::site::{Layout, Site};
 use super::sweep::{begin, clean, in_order, joined};
 use super::tally;
@@ -15,12 +15,14 @@ enum By {
     Leftovers,
     /// What a power cut leaves.
     PowerCut,
+    /// What a power cut leaves of a download that is gone on with.
+    Resumption,
     /// The order of the calls.
     Order,
 }
 
 /// Points left out, the operation, and what must notice, at least.
-const MUTANTS: [(&str, &str, &[By]); 15] = [
+const MUTANTS: [(&str, &str, &[By]); 22] = [
     ("stage.unlink", "corrupt_named", &[By::Leftovers]),
     ("stage.collect", "collect", &[By::Leftovers]),
     ("stage.punch", "transfer", &[By::Leftovers]),
@@ -37,6 +39,14 @@ const MUTANTS: [(&str, &str, &[By]); 15] = [
     // One sync of a move brings the other along, since a rename is one transaction of the file system.
     ("move.sync-target", "move", &[By::Order]),
     ("move.sync-source", "move", &[By::Order]),
+    ("stage.sync-data", "stream_kept_fail_over", &[By::Resumption, By::Order]),
+    ("journal.sync", "stream_kept_fail_over", &[By::Resumption, By::Order]),
+    ("journal.unlink", "stream_kept_fail_over", &[By::Leftovers]),
+    // What was written behind the checkpoint is left where the image has a hole.
+    ("stage.punch", "resume", &[By::Leftovers]),
+    ("journal.unlink", "corrupt_kept", &[By::Leftovers]),
+    ("stage.unlink", "corrupt_kept", &[By::Leftovers]),
+    ("stage.collect", "collect_kept", &[By::Leftovers]),
 ];
 
 /// The same for calls that only matter together, or in the recovery.
@@ -71,7 +81,13 @@ fn noticed_by(world: &World, operation: &Operation, faults: &str) -> Vec<By> {
     let site = Site::new(world, operation, Layout::Apart);
     let mut noticed = Vec::new();
     // Without the mutation nothing is noticed, or noticing would say nothing.
-    for (by, check) in [(By::Leftovers, leftovers as Check), (By::PowerCut, cut_at_the_end), (By::Order, order)] {
+    let checks = [
+        (By::Leftovers, leftovers as Check),
+        (By::PowerCut, cut_at_the_end),
+        (By::Resumption, cut_behind_a_checkpoint),
+        (By::Order, order),
+    ];
+    for (by, check) in checks {
         check(&site, operation, "").unwrap_or_else(|wrong| panic!("{} unchanged: {by:?}: {wrong}", operation.name));
         noticed.extend(check(&site, operation, faults).err().map(|_| by));
     }

@@ -1,6 +1,7 @@
 //! The operations that the sweep takes apart: what is there before each, what it runs, and what is there after it.
 
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use super::site::{FOREIGN, GROWN, ONE, OTHER, SPOILT, Site, TEXT, text};
 use super::view::{Entry, View};
@@ -21,6 +22,19 @@ pub(super) enum Kind {
     Recover,
     /// Fails, whatever happens.
     Fail,
+}
+
+/// What an operation does with a download that is large enough to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeping {
+    /// Begins it anew, and ends it before there is anything to write down.
+    Begins,
+    /// The same, after it has collected what is old of another one.
+    Collects,
+    /// Writes a checkpoint on the way.
+    Checkpoints,
+    /// Goes on from the checkpoint of an earlier run.
+    Resumes,
 }
 
 /// An operation.
@@ -55,10 +69,24 @@ pub(super) struct Operation {
     pub(super) tolerates: &'static [&'static str],
     /// Whether hidden files of the dead are there before it.
     pub(super) dead_before: bool,
+    /// For a download that is kept when it is interrupted; else nothing is.
+    pub(super) keeping: Option<Keeping>,
 }
 
 /// Nothing that fails here makes any command fail.
-const BEST_EFFORT: [&str; 5] = ["ledger.scan", "ledger.remember", "ledger.history", "stage.unlink", "stage.collect"];
+const BEST_EFFORT: [&str; 7] = [
+    "ledger.scan",
+    "ledger.remember",
+    "ledger.history",
+    "ledger.crash",
+    "stage.unlink",
+    "stage.collect",
+    "journal.unlink",
+];
+
+/// Without these there is less to resume, and that is all. Not so `stage.sync-data`: what the kernel could not write then, it
+/// does not speak of again.
+const KEEPING: [&str; 4] = ["stage.named", "journal.create", "journal.write", "journal.sync"];
 
 impl Operation {
     fn new(name: &'static str, fs: Fs, kind: Kind, words: fn(&Site) -> Vec<String>) -> Self {
@@ -80,6 +108,7 @@ impl Operation {
             leaves_after: true,
             tolerates: &[],
             dead_before: false,
+            keeping: None,
         }
     }
 
@@ -190,6 +219,63 @@ fn fail_over(site: &Site) -> Vec<String> {
     site.place(&site.record(ONE, &[site.url(SPOILT), site.url(ONE)]), &[])
 }
 
+fn crash(site: &Site) -> Vec<String> {
+    // Kind 13 is "crashed", scope 2 the handler.
+    site.place(&site.record(ONE, &["fault-source://error/13/2/broken".to_owned(), site.url(ONE)]), &[])
+}
+
+/// Where the locations of a kept download fail, or lie: all three within the first image, the last in its hole.
+const ENDS: &str = "fail-at=102400&fail=not-found";
+const LIES_EARLY: &str = "flip=1000";
+const LIES_IN_THE_HOLE: &str = "flip=307200";
+
+/// The first image, by ranges and without a descriptor.
+fn served(options: &str) -> String {
+    format!("serve://node/{ONE}{}{options}", if options.is_empty() { "" } else { "?" })
+}
+
+fn stream_served(site: &Site) -> Vec<String> {
+    site.place(&site.record(ONE, &[served("")]), &[])
+}
+
+fn stream_served_fail_over(site: &Site) -> Vec<String> {
+    site.place(&site.record(ONE, &[served(ENDS), served("")]), &[])
+}
+
+fn stream_served_corrupt(site: &Site) -> Vec<String> {
+    site.place(&site.record(ONE, &[served(LIES_EARLY)]), &[])
+}
+
+/// A download that was killed after its only checkpoint. Behind that it wrote what is not the image's, where the image has
+/// a hole.
+fn interrupt(site: &Site) {
+    interrupt_at(site, "disk");
+}
+
+fn interrupt_at(site: &Site, name: &str) {
+    let record = site.record(ONE, &[served(ENDS), served(LIES_IN_THE_HOLE)]);
+    let target = site.out(name);
+    site.prepare_killed(&["place", text(&record), "--to", text(&target)], "stage.write#3=kill-after");
+}
+
+/// The same, and a byte of its journal is another.
+fn interrupt_and_spoil(site: &Site) {
+    interrupt(site);
+    let journal = site.kept().into_iter().find(|path| path.extension().is_some()).expect("a journal is kept");
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&journal, bytes).unwrap();
+}
+
+/// The same for another target, so long ago that nobody is expected to go on from there.
+fn interrupt_long_ago(site: &Site) {
+    interrupt_at(site, "another");
+    let long_ago = SystemTime::now() - Duration::from_secs(2 * 60 * 60);
+    for path in site.kept() {
+        fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+    }
+}
+
 fn corrupt(site: &Site) -> Vec<String> {
     site.place(&site.record(ONE, &[site.url(SPOILT)]), &[])
 }
@@ -220,7 +306,7 @@ const LINKING: &str = "hardlink = true\nverify = \"always\"";
 
 /// Every operation, in the order in which they are told of.
 pub(super) fn all() -> Vec<Operation> {
-    [placements(), replacements(), failures(), removals(), recoveries()].into_iter().flatten().collect()
+    [placements(), kept(), replacements(), failures(), removals(), recoveries()].into_iter().flatten().collect()
 }
 
 fn placements() -> Vec<Operation> {
@@ -256,7 +342,28 @@ fn placements() -> Vec<Operation> {
             ..copy().lacking("copy_range_through_fuse", "").to("copy-range", disk(ONE))
         },
         over.lacking("fail_over_named", NO_ANONYMOUS),
+        Operation::new("crash", Fs::Ext4, Place, crash).to("copy", disk(ONE)),
         collect,
+    ]
+}
+
+/// What is kept of a download, where stages have no names of their own.
+fn kept() -> Vec<Operation> {
+    let keep = |name, fs, keeping, words| {
+        let operation = Operation::new(name, fs, Kind::Place, words).to("stream", disk(ONE));
+        Operation { keeping: Some(keeping), tolerates: &KEEPING, ..operation }
+    };
+    let resume = |name, keeping, prepare| {
+        let operation = keep(name, Fs::Xfs, keeping, stream_served).from(View::new(), prepare);
+        Operation { dead_before: true, ..operation }
+    };
+    let corrupt = keep("corrupt_kept", Fs::Ext4, Keeping::Begins, stream_served_corrupt);
+    vec![
+        keep("stream_kept_fail_over", Fs::Ext4, Keeping::Checkpoints, stream_served_fail_over),
+        resume("resume", Keeping::Resumes, interrupt),
+        resume("resume_damaged", Keeping::Begins, interrupt_and_spoil),
+        resume("collect_kept", Keeping::Collects, interrupt_long_ago),
+        Operation { kind: Kind::Fail, ends: "digest-mismatch", after: View::new(), ..corrupt },
     ]
 }
 

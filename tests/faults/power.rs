@@ -1,10 +1,10 @@
 //! Cuts the power after an operation's end, and at every point on the way.
 
-use super::operation::{Kind, Operation};
+use super::operation::{Keeping, Kind, Operation};
 use super::site::{Ended, Layout, Site};
 use super::sweep::{again, begin, ends_as_usual, enumerate, joined, nothing_hidden};
 use super::tally;
-use super::trace::Met;
+use super::trace::{Met, Trace};
 use crate::support::world::World;
 
 /// Runs the operation to its end, with these faults and its event, and cuts the power at once: what it told is there.
@@ -14,14 +14,36 @@ pub(super) fn cut_at_the_end(site: &Site, operation: &Operation, faults: &str) -
     if operation.kind != Kind::Recover {
         site.disk.sync();
     }
-    let ended = run(site, operation, faults);
+    let (ended, trace) = run(site, operation, faults);
     ends_as_usual(operation, &ended)?;
     site.disk.cut();
     let observed = site.observe()?;
     if observed.view != *operation.left() {
         return Err(format!("after the power cut there is {observed:?}, not {:?}", operation.left()));
     }
-    again(site, operation, &observed).map_err(|wrong| format!("again: {wrong}"))
+    again(site, operation, &observed, &trace).map_err(|wrong| format!("again: {wrong}"))
+}
+
+/// Kills a download, with these faults, some time after its checkpoint, and cuts the power: the next one goes on from that
+/// checkpoint, and nobody is blamed for bytes that were not there.
+pub(super) fn cut_behind_a_checkpoint(site: &Site, operation: &Operation, faults: &str) -> Result<(), String> {
+    if operation.keeping != Some(Keeping::Checkpoints) {
+        return Ok(());
+    }
+    begin(site, operation);
+    site.disk.sync();
+    let (ended, trace) = run(site, operation, &joined("publish.sync-file=kill-before", faults));
+    if ended.status != -9 {
+        return Err(format!("it was not killed: {ended:?}"));
+    }
+    site.disk.cut();
+    let observed = site.observe()?;
+    if observed.hidden.len() != 2 {
+        return Err(format!("the download is not kept: {observed:?}"));
+    }
+    // A mutant may claim that it was synced.
+    let trace = Trace(trace.0.into_iter().map(|met| Met { deed: None, ..met }).collect());
+    again(site, operation, &observed, &trace).map_err(|wrong| format!("again: {wrong}"))
 }
 
 /// Kills the operation after this hit of a point, and cuts the power; with `recovered`, after the next command has settled
@@ -29,7 +51,7 @@ pub(super) fn cut_at_the_end(site: &Site, operation: &Operation, faults: &str) -
 fn cut_when_killed(site: &Site, operation: &Operation, met: &Met, recovered: bool) -> Result<(), String> {
     begin(site, operation);
     site.disk.sync();
-    let ended = run(site, operation, &format!("{}#{}=kill-after", met.point, met.hit));
+    let (ended, trace) = run(site, operation, &format!("{}#{}=kill-after", met.point, met.hit));
     if ended.status != -9 {
         return Err(format!("it was not killed: {ended:?}"));
     }
@@ -44,16 +66,18 @@ fn cut_when_killed(site: &Site, operation: &Operation, met: &Met, recovered: boo
     if !allowed {
         return Err(format!("after the power cut there is {observed:?}; before it there was {told:?}"));
     }
-    if operation.names_stages() {
+    if operation.names_stages() || operation.keeping.is_some() {
         site.all_unowned(&observed.hidden)?;
     } else {
         nothing_hidden(&observed)?;
     }
-    again(site, operation, &observed).map_err(|wrong| format!("again: {wrong}"))
+    again(site, operation, &observed, &trace).map_err(|wrong| format!("again: {wrong}"))
 }
 
-fn run(site: &Site, operation: &Operation, faults: &str) -> Ended {
-    site.run(&(operation.words)(site), &joined(faults, operation.event))
+fn run(site: &Site, operation: &Operation, faults: &str) -> (Ended, Trace) {
+    let path = site.trace();
+    let ended = site.run_traced(&(operation.words)(site), &joined(faults, operation.event), Some(&path));
+    (ended, Trace::take(&path))
 }
 
 /// Cuts the power after the operation's end, and after every point that it meets, in both layouts.

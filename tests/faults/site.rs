@@ -125,13 +125,18 @@ impl Site {
     fn configure(&self, world: &World, operation: &Operation) {
         let plugins: Vec<&Path> = [world.install.file_plugin.parent().unwrap(), &world.install.hello_dir]
             .into_iter()
-            .chain(super::transfer::plugin_dir(world))
+            .chain(super::c_plugins::dir(world))
             .collect();
         let isolation = world.mode.line();
+        // Of a kept download every image here is large enough for it.
+        let (keep, resume_bytes) = if operation.keeping.is_some() { ("1h", "64KiB") } else { ("0s", "1GiB") };
         let text = format!(
-            "state_dir = {:?}\nplugin_dirs = {plugins:?}\nstage_keep = \"0s\"\n{isolation}\n\
+            "state_dir = {:?}\nplugin_dirs = {plugins:?}\nstage_keep = {keep:?}\nroute = \"location-first\"\n\
+             {isolation}\n\
+             [limits]\nresume_bytes = {resume_bytes:?}\n\
+             [handler.serve]\nroot = {:?}\n\
              [[store]]\nid = \"main\"\ntype = \"file\"\nroot = {:?}\n{}\n",
-            self.state, self.store, operation.store
+            self.state, self.store, self.store, operation.store
         );
         fs::write(self.home.join("landfall.toml"), text).unwrap();
         // The state that every case begins with, so that plugins are not scanned anew for each.
@@ -176,6 +181,12 @@ impl Site {
     /// A path among the targets.
     pub(super) fn out(&self, name: &str) -> PathBuf {
         self.out.join(name)
+    }
+
+    /// What is kept of downloads: each one's data and its journal.
+    pub(super) fn kept(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.out).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| is_kept(path.file_name().and_then(|name| name.to_str()).unwrap_or_default())).collect()
     }
 
     /// The arguments that place what a record names.
@@ -252,6 +263,11 @@ impl Site {
         let ended = self.run(words, fault);
         assert_eq!(ended.status, -9, "{fault}: {ended:?}");
     }
+}
+
+/// Whether a file of this name is kept of a download.
+pub(super) fn is_kept(name: &str) -> bool {
+    name.starts_with(".landfall-stage-")
 }
 
 /// A path of these tests as text.

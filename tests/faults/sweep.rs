@@ -1,8 +1,8 @@
 //! Runs an operation once for every fault at every point that it meets, and looks at what is left each time.
 
 use super::deed::Deed;
-use super::operation::{Kind, Operation};
-use super::site::{Ended, Layout, Site};
+use super::operation::{Keeping, Kind, Operation};
+use super::site::{Ended, Layout, Site, is_kept};
 use super::tally;
 use super::trace::{Met, Trace};
 use super::view::Observed;
@@ -56,6 +56,7 @@ pub(super) fn sweep(world: &World, operation: &Operation) {
 pub(super) fn enumerate(site: &Site, operation: &Operation) -> Result<Vec<Met>, String> {
     let trace = clean(site, operation, "")?;
     in_order(operation, &trace)?;
+    keeps_as_it_says(operation, &trace)?;
     let Trace(met) = trace;
     if met.is_empty() {
         return Err("no point was met".to_owned());
@@ -79,7 +80,7 @@ pub(super) fn clean(site: &Site, operation: &Operation, faults: &str) -> Result<
         return Err(format!("it leaves {observed:?}, not {:?}", operation.left()));
     }
     nothing_hidden(&observed)?;
-    again(site, operation, &observed)?;
+    again(site, operation, &observed, &trace)?;
     Ok(trace)
 }
 
@@ -87,6 +88,19 @@ pub(super) fn clean(site: &Site, operation: &Operation, faults: &str) -> Result<
 pub(super) fn in_order(operation: &Operation, trace: &Trace) -> Result<(), String> {
     if operation.ends.is_empty() { trace.in_order(operation.kind) } else { Ok(()) }
 }
+
+/// Whether the operation writes and reads checkpoints as it is meant to: else it would show nothing.
+fn keeps_as_it_says(operation: &Operation, trace: &Trace) -> Result<(), String> {
+    let Some(keeping) = operation.keeping else { return Ok(()) };
+    let found = (trace.meets("journal.create"), trace.meets("journal.write"), trace.meets(RESUMED));
+    if found == (true, keeping == Keeping::Checkpoints, keeping == Keeping::Resumes) {
+        return Ok(());
+    }
+    Err(format!("it is no operation that {keeping:?}: {trace:?}"))
+}
+
+/// What only a run meets that goes on from a checkpoint, here where none comes from a handler that makes holes.
+const RESUMED: &str = "stage.punch";
 
 pub(super) fn joined(faults: &str, event: &str) -> String {
     [faults, event].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(",")
@@ -123,13 +137,19 @@ fn run(site: &Site, operation: &Operation, fault: &Fault) -> Result<(), String> 
     if !trace.0.iter().any(|met| fault.is(met)) {
         return Err(format!("the point was not met: {trace:?}"));
     }
-    ends_as_it_must(operation, fault, &ended)?;
+    ends_as_it_must(operation, fault, &ended, &trace)?;
     let observed = site.observe().map_err(|wrong| format!("{wrong}\nafter {ended:?}"))?;
     leaves_what_it_must(site, operation, fault, &ended, &observed).map_err(|wrong| format!("{wrong}\n{ended:?}"))?;
-    again(site, operation, &observed).map_err(|wrong| format!("again: {wrong}"))
+    if operation.keeping.is_some() {
+        keeps_what_it_must(operation, fault, &ended, &trace, &observed)
+            .map_err(|wrong| format!("{wrong}\n{ended:?}\n{trace:?}"))?;
+    }
+    again(site, operation, &observed, &trace).map_err(|wrong| format!("again: {wrong}"))
 }
 
-fn ends_as_it_must(operation: &Operation, fault: &Fault, ended: &Ended) -> Result<(), String> {
+fn ends_as_it_must(operation: &Operation, fault: &Fault, ended: &Ended, trace: &Trace) -> Result<(), String> {
+    // A journal that may still speak of what is gone is another matter than a checkpoint that is missing.
+    let clears = fault.point == "journal.sync" && !trace.meets("journal.write");
     if fault.deed.kills() {
         if ended.status == -9 {
             return Ok(());
@@ -137,7 +157,7 @@ fn ends_as_it_must(operation: &Operation, fault: &Fault, ended: &Ended) -> Resul
         return Err(format!("it was not killed: {ended:?}"));
     }
     match fault.deed.error() {
-        Some((kind, code)) if !operation.tolerates(&fault.point) => {
+        Some((kind, code)) if clears || !operation.tolerates(&fault.point) => {
             if ended.error() == (kind, code) && ended.status == status_of(kind) {
                 return Ok(());
             }
@@ -170,18 +190,63 @@ fn leaves_what_it_must(
     }
     // Only a process that could not clean up leaves a hidden file, only where files without a name lack, and unlocked.
     let could_not = fault.deed.kills() || ["stage.unlink", "stage.collect"].contains(&fault.point.as_str());
-    if operation.dead_before || (could_not && operation.names_stages()) {
+    if operation.dead_before || operation.keeping.is_some() || (could_not && operation.names_stages()) {
         return site.all_unowned(&observed.hidden);
     }
     nothing_hidden(observed)
+}
+
+/// After a failure, data and journal are left together where somebody can go on from them; otherwise what could not be
+/// removed, and no more.
+fn keeps_what_it_must(
+    operation: &Operation,
+    fault: &Fault,
+    ended: &Ended,
+    trace: &Trace,
+    observed: &Observed,
+) -> Result<(), String> {
+    let hidden = &observed.hidden;
+    let wrong = |what: &str| Err(format!("{what}: {hidden:?}"));
+    let journals = hidden.iter().filter(|name| name.ends_with(".journal")).count();
+    let downloads = if operation.keeping == Some(Keeping::Collects) { 2 } else { 1 };
+    if hidden.iter().any(|name| !is_kept(name)) || journals > downloads || hidden.len() - journals > downloads {
+        return wrong("more is left than a download and its journal");
+    }
+    if fault.deed.kills() {
+        return Ok(());
+    }
+    let could_not = fault.deed.error().is_some().then_some(fault.point.as_str());
+    let published = trace.has_done("ledger.intent");
+    match could_not {
+        Some("journal.unlink") if hidden.len() == journals => Ok(()),
+        Some("stage.unlink") if journals == 0 => Ok(()),
+        Some("stage.collect") => Ok(()),
+        // What an earlier run left could not be used, and is as it was.
+        Some("stage.named" | "journal.create") if operation.dead_before => Ok(()),
+        _ if ended.status == 0 || published => nothing_hidden(observed),
+        _ if trace.has_checkpoint() || operation.keeping == Some(Keeping::Resumes) => {
+            let is_wrong = ended.error().1 == operation.ends;
+            if hidden.len() == if is_wrong { 0 } else { 2 } { Ok(()) } else { wrong("not the right thing is kept") }
+        }
+        _ if operation.dead_before => Ok(()),
+        _ => nothing_hidden(observed),
+    }
+}
+
+/// Whether what is left is a download that the next run has to go on with: by the checkpoint of the run that left it, or by
+/// the one before.
+fn can_go_on(operation: &Operation, observed: &Observed, before: &Trace) -> bool {
+    let is_told = operation.keeping == Some(Keeping::Resumes) || before.has_checkpoint();
+    operation.kind == Kind::Place && is_told && observed.hidden.len() == 2
 }
 
 pub(super) fn nothing_hidden(observed: &Observed) -> Result<(), String> {
     if observed.hidden.is_empty() { Ok(()) } else { Err(format!("hidden files are left: {observed:?}")) }
 }
 
-/// Runs the operation once more, without its event: it does what is still to be done, and nothing is left over.
-pub(super) fn again(site: &Site, operation: &Operation, observed: &Observed) -> Result<(), String> {
+/// Runs the operation once more, without its event: it does what is still to be done, and nothing is left over. `before` is
+/// what the run met that left what was observed.
+pub(super) fn again(site: &Site, operation: &Operation, observed: &Observed, before: &Trace) -> Result<(), String> {
     let mut words = (operation.words)(site);
     if operation.kind == Kind::Place && !observed.view.is_empty() {
         words.push("--replace".to_owned());
@@ -190,7 +255,11 @@ pub(super) fn again(site: &Site, operation: &Operation, observed: &Observed) -> 
         Kind::Remove | Kind::Move => !observed.view.contains_key("disk"),
         Kind::Place | Kind::Replace | Kind::Recover | Kind::Fail => false,
     };
-    let ended = site.run(&words, "");
+    let ended = site.run_traced(&words, "", Some(&site.trace()));
+    let trace = Trace::take(&site.trace());
+    if can_go_on(operation, observed, before) {
+        goes_on(&ended, &trace)?;
+    }
     if gone {
         if ended.status != status_of("not-found") {
             return Err(format!("what is gone is not said to be: {ended:?}"));
@@ -205,6 +274,17 @@ pub(super) fn again(site: &Site, operation: &Operation, observed: &Observed) -> 
         return Err(format!("it leaves {observed:?}, not {:?}", operation.after));
     }
     nothing_hidden(&observed)
+}
+
+/// Whether a command went on from a checkpoint whose bytes are the image's.
+fn goes_on(ended: &Ended, trace: &Trace) -> Result<(), String> {
+    if !trace.meets(RESUMED) {
+        return Err(format!("it does not go on from what was kept: {trace:?}, {ended:?}"));
+    }
+    if ended.stderr.contains("are not the image's") || ended.document.to_string().contains("digest-mismatch") {
+        return Err(format!("what was kept is not what its checkpoint says: {ended:?}"));
+    }
+    Ok(())
 }
 
 /// Every point that some operation meets.

@@ -14,9 +14,14 @@ pub(super) struct Met {
 }
 
 impl Met {
-    /// Whether the call was really made.
+    /// Whether the call was really made, and returned.
     fn is_done(&self) -> bool {
         self.deed.as_deref().is_none_or(|deed| deed == "short")
+    }
+
+    /// Whether what the call does has happened.
+    fn has_happened(&self) -> bool {
+        self.is_done() || self.deed.as_deref() == Some("kill-after")
     }
 }
 
@@ -46,9 +51,44 @@ impl Trace {
         trace
     }
 
+    /// Whether this point was met.
+    pub(super) fn meets(&self, point: &str) -> bool {
+        self.0.iter().any(|met| met.point == point)
+    }
+
+    /// Whether what this point stands for was done, at whatever time.
+    pub(super) fn has_done(&self, point: &str) -> bool {
+        self.0.iter().any(|met| met.point == point && met.has_happened())
+    }
+
+    /// Whether a checkpoint was written and synced.
+    pub(super) fn has_checkpoint(&self) -> bool {
+        let is_not_written = |met: &&Met| met.point != "journal.write" || !met.has_happened();
+        self.0.iter().skip_while(is_not_written).any(|met| met.point == "journal.sync" && met.has_happened())
+    }
+
+    /// Fails unless each checkpoint that was written speaks of bytes that had been synced, and was synced itself.
+    fn checkpoints_in_order(&self) -> Result<(), String> {
+        let wrong = |what: &str| Err(format!("{what}: {self:?}"));
+        let (mut synced, mut written) = (false, false);
+        for met in self.0.iter().filter(|met| met.is_done()) {
+            match met.point.as_str() {
+                "stage.sync-data" if written => return wrong("a checkpoint was not synced"),
+                "stage.sync-data" => synced = true,
+                "journal.write" if !synced => return wrong("a checkpoint speaks of bytes that were not synced"),
+                "journal.write" => written = true,
+                // Without anything written it is an empty journal that is synced.
+                "journal.sync" if written => (synced, written) = (false, false),
+                _ => {}
+            }
+        }
+        if written { wrong("the last checkpoint was not synced") } else { Ok(()) }
+    }
+
     /// Fails unless a successful command did things in the order on which its promise rests. Every group must have been
     /// met, and its last call must come before the first of the next group.
     pub(super) fn in_order(&self, kind: Kind) -> Result<(), String> {
+        self.checkpoints_in_order()?;
         let groups: &[&[&str]] = match kind {
             Kind::Place | Kind::Replace => &[
                 &[

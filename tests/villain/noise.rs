@@ -51,7 +51,7 @@ pub(super) fn secrets(world: &World) {
         for place in [Place::Probe, Place::Open, Place::Read, Place::Transfer] {
             let answer = lab.place(&record(deed, place), "disk").run();
             match place {
-                Place::Probe => answer.failure("unsupported", "no-handler", "request"),
+                Place::Probe => answer.failure("crashed", code, "request"),
                 _ => answer.failure("crashed", code, "handler"),
             };
         }

@@ -13,6 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::cancel::Cancel;
 use crate::config::{Catalog, Config};
 use crate::digest::Digest;
+use crate::ledger::Subject;
 use crate::redact;
 use crate::store;
 
@@ -47,23 +48,15 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// What crashes on the image are remembered by: its id and its digest. Neither is enough alone, since anybody's record
-    /// may give the digest of another's image.
-    pub(crate) fn key(&self) -> String {
+    /// What a crash on the image is remembered by, of a handler that read it from the location of this number; of an unpacker
+    /// without one.
+    pub(crate) fn crash_subject(&self, location: Option<usize>) -> Subject {
         let record = &self.record;
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        format!(
-            "{} {}:{} {}",
-            text(&record.id),
-            text(&record.os_hash_algo),
-            text(&record.os_hash_value),
-            text(&record.checksum)
-        )
-    }
-
-    /// The same for a handler that reads it from `location`: another location may do better.
-    pub(crate) fn key_at(&self, location: Option<&str>) -> String {
-        format!("{} from {}", self.key(), location.map(redact::url).unwrap_or_default())
+        let (id, checksum) = (text(&record.id), text(&record.checksum));
+        let image = format!("{id} {}:{} {checksum}", text(&record.os_hash_algo), text(&record.os_hash_value));
+        let location = location.and_then(|index| record.locations.get(index));
+        Subject { image, location: location.map(|location| redact::url(&location.url)).unwrap_or_default() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The bench: handlers that crashed and are not used for a while.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use landfall_handler_api::Result;
@@ -18,15 +19,26 @@ const IMAGES: usize = 3;
 pub(super) const TABLE: &str = "
 CREATE TABLE crash (
     handler TEXT NOT NULL,
-    -- The digest of its bytes, or the id of its record.
+    -- What its record says of it: id and digest.
     image TEXT NOT NULL,
+    -- Where it was read from, redacted; empty for an unpacker, which is given the bytes.
+    location TEXT NOT NULL,
     -- Milliseconds since 1970.
     at INTEGER NOT NULL,
     -- The error's code.
     code TEXT NOT NULL,
-    PRIMARY KEY (handler, image)
+    PRIMARY KEY (handler, image, location)
 ) STRICT;
 ";
+
+/// What a handler crashed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subject {
+    /// The image, by id and digest: neither is enough alone, since anybody's record may give the digest of another's image.
+    pub(crate) image: String,
+    /// Where it was read from, redacted: another location may do better. Empty for an unpacker, which is given the bytes.
+    pub(crate) location: String,
+}
 
 /// Why a handler is not used for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,9 +52,9 @@ pub(crate) struct Benched {
 }
 
 impl Ledger {
-    /// Writes down that `handler` crashed on `image`, a digest or a record's id. An earlier crash on the same image is
-    /// replaced, and what is older than `keep` dropped.
-    pub(crate) fn crashed(&self, handler: &str, image: &str, code: &str, keep: Duration) -> Result<()> {
+    /// Writes down that `handler` crashed. An earlier crash on the same subject is replaced, and what is older than `keep`
+    /// dropped.
+    pub(crate) fn crashed(&self, handler: &str, on: &Subject, code: &str, keep: Duration) -> Result<()> {
         self.change(Point::LedgerCrash, |transaction| {
             let now = now();
             transaction
@@ -51,8 +63,8 @@ impl Ledger {
             // A replaced row gets a new number: the numbers are the order of crashes, whatever the clock says.
             transaction
                 .execute(
-                    "INSERT OR REPLACE INTO crash (handler, image, at, code) VALUES (?1, ?2, ?3, ?4)",
-                    params![handler, image, now, code],
+                    "INSERT OR REPLACE INTO crash (handler, image, location, at, code) VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![handler, on.image, on.location, now, code],
                 )
                 .map_err(failed("change"))?;
             transaction
@@ -66,9 +78,9 @@ impl Ledger {
         })
     }
 
-    /// Whether `handler` is on the bench for `image` now: within the last `bench` it crashed on this image, or on three
-    /// different ones.
-    pub(crate) fn benched(&self, handler: &str, image: &str, bench: Duration) -> Result<Option<Benched>> {
+    /// Whether `handler` is on the bench now: within the last `bench` it crashed on this very subject, if one is given, or on
+    /// three different images.
+    pub(crate) fn benched(&self, handler: &str, on: Option<&Subject>, bench: Duration) -> Result<Option<Benched>> {
         if bench.is_zero() {
             return Ok(None);
         }
@@ -76,18 +88,19 @@ impl Ledger {
         let after = now().saturating_sub(milliseconds(bench));
         let connection = self.connection.borrow();
         let mut statement = connection
-            .prepare("SELECT image, at, code FROM crash WHERE handler = ?1 AND at > ?2 ORDER BY rowid DESC")
+            .prepare("SELECT image, location, at, code FROM crash WHERE handler = ?1 AND at > ?2 ORDER BY rowid DESC")
             .map_err(failed("read"))?;
         let crashes = statement
             .query_map(params![handler, after], |row| {
-                Ok((row.get::<_, String>(0)?, Benched { since: row.get(1)?, images: 1, code: row.get(2)? }))
+                let subject = Subject { image: row.get(0)?, location: row.get(1)? };
+                Ok((subject, Benched { since: row.get(2)?, images: 1, code: row.get(3)? }))
             })
             .map_err(failed("read"))?;
         let mut crashes = crashes.collect::<rusqlite::Result<Vec<_>>>().map_err(failed("read"))?;
-        if let Some(at) = crashes.iter().position(|(crashed_on, _)| crashed_on == image) {
+        if let Some(at) = crashes.iter().position(|(crashed_on, _)| Some(crashed_on) == on) {
             return Ok(Some(crashes.swap_remove(at).1));
         }
-        let images = crashes.len();
+        let images = crashes.iter().map(|(subject, _)| &subject.image).collect::<BTreeSet<_>>().len();
         let newest = crashes.into_iter().next().filter(|_| images >= IMAGES);
         Ok(newest.map(|(_, newest)| Benched { images, ..newest }))
     }
@@ -116,6 +129,10 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
+    fn on(image: &str) -> Subject {
+        Subject { image: image.to_owned(), location: "here".to_owned() }
+    }
+
     struct Bench {
         ledger: Ledger,
         _directory: tempfile::TempDir,
@@ -128,7 +145,7 @@ mod tests {
         }
 
         fn crashed(&self, handler: &str, image: &str) {
-            self.ledger.crashed(handler, image, "worker-killed", 10 * MINUTE).unwrap();
+            self.ledger.crashed(handler, &on(image), "worker-killed", 10 * MINUTE).unwrap();
         }
 
         /// Moves every crash into the past, or with a negative number into the future.
@@ -138,7 +155,7 @@ mod tests {
 
         /// On how many images the handler crashed, if it is benched.
         fn images(&self, handler: &str, image: &str) -> Option<usize> {
-            self.ledger.benched(handler, image, MINUTE).unwrap().map(|benched| benched.images)
+            self.ledger.benched(handler, Some(&on(image)), MINUTE).unwrap().map(|benched| benched.images)
         }
 
         fn rows(&self) -> i64 {
@@ -152,7 +169,7 @@ mod tests {
         assert_eq!(bench.images("http", "a"), None);
         let before = now();
         bench.crashed("http", "a");
-        let benched = bench.ledger.benched("http", "a", MINUTE).unwrap().unwrap();
+        let benched = bench.ledger.benched("http", Some(&on("a")), MINUTE).unwrap().unwrap();
         assert!((before..=now()).contains(&benched.since));
         assert_eq!((benched.images, benched.code.as_str()), (1, "worker-killed"));
         assert_eq!((bench.images("http", "b"), bench.images("swift", "a")), (None, None));
@@ -164,12 +181,26 @@ mod tests {
     }
 
     #[test]
+    fn locations_of_one_image_are_one_image() {
+        let bench = Bench::new();
+        for location in ["one", "two", "three", "four"] {
+            let subject = Subject { location: location.to_owned(), ..on("a") };
+            bench.ledger.crashed("http", &subject, "worker-signal", MINUTE).unwrap();
+        }
+        assert_eq!(bench.images("http", "a"), None);
+        assert_eq!(bench.ledger.benched("http", None, MINUTE).unwrap(), None);
+        bench.crashed("http", "b");
+        bench.crashed("http", "c");
+        assert_eq!(bench.ledger.benched("http", None, MINUTE).unwrap().unwrap().images, 3);
+    }
+
+    #[test]
     fn a_new_crash_begins_the_time_anew() {
         let bench = Bench::new();
         bench.crashed("http", "a");
         bench.age(60_000);
-        bench.ledger.crashed("http", "a", "stalled", 10 * MINUTE).unwrap();
-        let benched = bench.ledger.benched("http", "a", MINUTE).unwrap().unwrap();
+        bench.ledger.crashed("http", &on("a"), "stalled", 10 * MINUTE).unwrap();
+        let benched = bench.ledger.benched("http", Some(&on("a")), MINUTE).unwrap().unwrap();
         assert_eq!((benched.code.as_str(), bench.rows()), ("stalled", 1));
     }
 
@@ -180,8 +211,8 @@ mod tests {
             bench.crashed("http", image);
         }
         assert_eq!(bench.images("http", "z"), None, "two images");
-        bench.ledger.crashed("http", "c", "last", 10 * MINUTE).unwrap();
-        let benched = bench.ledger.benched("http", "z", MINUTE).unwrap().unwrap();
+        bench.ledger.crashed("http", &on("c"), "last", 10 * MINUTE).unwrap();
+        let benched = bench.ledger.benched("http", Some(&on("z")), MINUTE).unwrap().unwrap();
         assert_eq!((benched.images, benched.code.as_str()), (3, "last"));
         assert_eq!((bench.images("http", "a"), bench.images("swift", "z")), (Some(1), None));
 
@@ -194,11 +225,11 @@ mod tests {
     fn without_a_time_nobody_is_benched() {
         let bench = Bench::new();
         for image in ["a", "b", "c"] {
-            bench.ledger.crashed("http", image, "worker-killed", Duration::ZERO).unwrap();
+            bench.ledger.crashed("http", &on(image), "worker-killed", Duration::ZERO).unwrap();
         }
         bench.age(-1_000_000);
         for image in ["a", "z"] {
-            assert_eq!(bench.ledger.benched("http", image, Duration::ZERO).unwrap(), None);
+            assert_eq!(bench.ledger.benched("http", Some(&on(image)), Duration::ZERO).unwrap(), None);
         }
     }
 
@@ -207,7 +238,7 @@ mod tests {
         let bench = Bench::new();
         bench.crashed("http", "a");
         bench.age(-1_000_000_000);
-        let since = bench.ledger.benched("http", "a", MINUTE).unwrap().unwrap().since;
+        let since = bench.ledger.benched("http", Some(&on("a")), MINUTE).unwrap().unwrap().since;
         assert!(since <= now());
         bench.age(60_000);
         assert_eq!(bench.images("http", "a"), None);
@@ -221,8 +252,8 @@ mod tests {
         bench.crashed("swift", "a");
         assert_eq!(bench.rows(), 1);
         // The longest time has no begin.
-        bench.ledger.crashed("swift", "b", "worker-killed", Duration::MAX).unwrap();
-        assert!(bench.ledger.benched("swift", "b", Duration::MAX).unwrap().is_some());
+        bench.ledger.crashed("swift", &on("b"), "worker-killed", Duration::MAX).unwrap();
+        assert!(bench.ledger.benched("swift", Some(&on("b")), Duration::MAX).unwrap().is_some());
     }
 
     #[test]
@@ -230,7 +261,7 @@ mod tests {
         let bench = Bench::new();
         bench.crashed("swift", "a");
         let rows = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
-                    INSERT INTO crash SELECT 'http', 'image' || n, ?2, 'c' FROM n";
+                    INSERT INTO crash SELECT 'http', 'image' || n, 'here', ?2, 'c' FROM n";
         bench.ledger.connection.borrow().execute(rows, params![KEEP, now()]).unwrap();
         bench.crashed("http", "image2");
         assert_eq!(bench.rows(), KEEP + 1);

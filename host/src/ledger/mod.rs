@@ -23,7 +23,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::disk;
 use crate::faults::{self, Point};
 
-pub(crate) use bench::Benched;
+pub(crate) use bench::{Benched, Subject};
 pub(crate) use history::Deed;
 pub(crate) use job::{Job, PathLock};
 pub(crate) use placements::{Facts, Placement};
