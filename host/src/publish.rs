@@ -78,6 +78,8 @@ pub(crate) fn publish(
         } else {
             settle(stage, &published, ledger);
         }
+        // Its data went with the announcement, or will.
+        stage.forget_progress();
         return Err(error);
     }
     if let Err(error) = disk::sync_directory(Point::PublishSyncDirectory, target.directory()) {

@@ -133,6 +133,9 @@ struct Prepared {
     unpackers: Option<Vec<Arc<dyn Handler>>>,
 }
 
+/// Tells whether a handler is on the bench for a subject; without one, for any.
+type IsBenched<'a> = dyn Fn(&str, Option<&Subject>) -> Result<Option<Benched>> + 'a;
+
 /// What a placement asks of the router.
 pub(crate) struct Asked<'a> {
     /// The form that is wanted.
@@ -142,7 +145,7 @@ pub(crate) struct Asked<'a> {
     /// For the handlers' probes.
     pub(crate) call: &'a CallContext,
     /// Whether a handler is on the bench, for this or for all images.
-    pub(crate) benched: &'a dyn Fn(&str, Option<&Subject>) -> Result<Option<Benched>>,
+    pub(crate) benched: &'a IsBenched<'a>,
 }
 
 /// Pairs the selected locations with `handlers`, which come in the operator's order. An error is why nothing can be tried;

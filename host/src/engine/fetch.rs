@@ -188,13 +188,18 @@ impl Fetch {
         });
         let outcome = board.outcome();
         // What arrived until now need not be fetched again, whoever goes on.
-        if outcome.is_err()
+        if let Err(stopped) = &outcome
             && !self.mixed
             && let Some(resume) = &mut self.resume
+            && let Err(error) = resume.checkpoint(&board, stage, &self.origins)
         {
-            // The failure that led here is what must be heard of.
-            if let Err(error) = resume.checkpoint(&board, stage, &self.origins) {
-                complain(format_args!("the interrupted download cannot be resumed from here: {error}"));
+            match stopped {
+                // Nobody goes on with bytes that are not on the disk and never will be.
+                Stopped::Origin(_) => return Err(Stopped::All(error)),
+                // The failure that led here is what must be heard of.
+                Stopped::All(_) => {
+                    complain(format_args!("the interrupted download cannot be resumed from here: {error}"));
+                }
             }
         }
         outcome

@@ -66,7 +66,11 @@ impl Resume {
         };
         let resumed = checkpoint.filter(fits).and_then(|checkpoint| restore(checkpoint, &version, digest.algorithm));
         let resumed = match resumed {
-            Some(resumed) => resumed,
+            Some(resumed) => {
+                // Whatever comes of this run: what is there is still worth as much.
+                stage.made_progress();
+                resumed
+            }
             None => {
                 // Whatever is in there is of no known origin. The journal goes first: it must not speak of what is gone.
                 journal.clear()?;
@@ -98,7 +102,8 @@ impl Resume {
         Ok(())
     }
 
-    /// Writes a checkpoint: first the bytes to the disk, then the word of it.
+    /// Writes a checkpoint: first the bytes to the disk, then the word of it. Fails when the bytes did not get there: the
+    /// kernel tells that once, and the stage must not be published then.
     pub(super) fn checkpoint(&mut self, board: &Board, stage: &mut Stage<'_>, origins: &[String]) -> Result<()> {
         let (pieces, digest) = board.snapshot();
         if pieces.bytes() == 0 {
@@ -123,10 +128,11 @@ impl Resume {
         match self.journal.write(&checkpoint) {
             // Too many small pieces to be written down: the last checkpoint is as true as before.
             Err(error) if error.code() == "journal-full" => return Ok(()),
-            written => written?,
+            // So it is then: no reason to end a download that is well otherwise.
+            Err(error) => complain(format_args!("the download cannot be resumed from here: {error}")),
+            Ok(()) => stage.made_progress(),
         }
         (self.bytes, self.at) = (pieces.bytes(), Instant::now());
-        stage.made_progress();
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 
 use super::{HIDDEN_PREFIX, stage_error};
 use crate::disk;
+use crate::faults::Point;
 use crate::target::Target;
 
 /// The names of a kept stage.
@@ -28,18 +29,24 @@ impl Kept {
         let name = OsString::from(format!("{HIDDEN_PREFIX}stage-{key}"));
         let journal_name = OsString::from(format!("{HIDDEN_PREFIX}stage-{key}.journal"));
         let failed = |error: std::io::Error| stage_error(&error, "make a file in the target's directory");
+        // Each with whether it is new.
         let made = |name: &OsStr, make: &dyn Fn(&OsStr) -> std::io::Result<std::os::fd::OwnedFd>| match make(name) {
             // Somebody may have opened it already.
-            Ok(file) => lock(target, name, File::from(file)),
+            Ok(file) => Ok(lock(target, name, File::from(file))?.map(|file| (file, true))),
             // Another process was faster, or something else stands there.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => open_ours(target, name),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                Ok(open_ours(target, name)?.map(|file| (file, false)))
+            }
             Err(error) => Err(failed(error)),
         };
         let directory = target.directory();
-        let Some(file) = made(&name, &|name| disk::create_named(directory, name))? else { return Ok(None) };
-        let journal = made(&journal_name, &|name| disk::create_journal(directory, name))?;
+        let Some((file, is_new)) = made(&name, &|name| disk::create_named(directory, name))? else { return Ok(None) };
+        let journal = made(&journal_name, &|name| disk::create_journal(directory, name));
+        if is_new && !matches!(journal, Ok(Some(_))) {
+            super::remove(Point::StageUnlink, target, &name);
+        }
         let kept = Self { name, journal_name, is_worth_it: false };
-        Ok(journal.map(|journal| (kept, file, journal)))
+        Ok(journal?.map(|(journal, _)| (kept, file, journal)))
     }
 
     /// The data's name.

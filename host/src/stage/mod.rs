@@ -174,7 +174,12 @@ impl<'t> Stage<'t> {
             return Ok(None);
         }
         collect::collect(self.target.directory(), age)?;
-        let Some((kept, file, journal)) = Kept::open(self.target, key)? else { return Ok(None) };
+        let opened = Kept::open(self.target, key).unwrap_or_else(|error| {
+            // The stage that there is already does as well.
+            complain(format_args!("the download for {} is not kept: {error}", self.target.path().display()));
+            None
+        });
+        let Some((kept, file, journal)) = opened else { return Ok(None) };
         self.give_up();
         (self.file, self.form) = (file, Form::Kept(kept));
         Ok(Some(journal))
@@ -205,12 +210,18 @@ impl<'t> Stage<'t> {
     fn give_up(&mut self) {
         match &self.form {
             Form::Named(name) => remove(Point::StageUnlink, self.target, name),
-            Form::Kept(kept) if !kept.is_worth_it => {
+            Form::Kept(kept) if kept.is_worth_it => {
+                // The next attempt may be this process's own, while a thread of this one still has the descriptor.
+                if let Err(errno) = rustix::fs::flock(&self.file, FlockOperation::Unlock) {
+                    complain(format_args!("could not unlock the stage {}: {errno}", kept.name().display()));
+                }
+            }
+            Form::Kept(kept) => {
                 // The journal first: without it nobody believes the other.
                 remove(Point::JournalUnlink, self.target, kept.journal_name());
                 remove(Point::StageUnlink, self.target, kept.name());
             }
-            Form::Kept(_) | Form::Anonymous | Form::Shared => {}
+            Form::Anonymous | Form::Shared => {}
         }
         self.form = Form::Anonymous;
     }
