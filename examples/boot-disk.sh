@@ -10,9 +10,9 @@
 # What to take from here for boot code of your own:
 #
 # - `landfall place` is one call that leaves either the whole disk or nothing, so there is nothing to clean up after it.
-# - Whether trying elsewhere makes sense is in the answer's error.scope: after `location` and `handler` another way may do
-#   better; after `image`, `request` and `node` it would do the same again, or hide something that people must see, such as
-#   bytes with the right digest in the wrong format, or a full disk.
+# - Whether trying elsewhere makes sense is in the exit status and in the answer's error.scope: where no handler could be used
+#   (10, 12, 14, 22), and after `location` and `handler`, another way may do better; else it would do the same again, or hide
+#   something that people must see, such as bytes with the right digest in the wrong format, or a full disk.
 # - A token never goes into an argument list, where every user of the machine can read it.
 
 set -eu
@@ -82,6 +82,10 @@ elif [ -s "$answer" ]; then
     scope=$(field "$answer" error scope)
     why="$(field "$answer" error kind) $(field "$answer" error code): $(field "$answer" error message)"
 fi
+# Unsupported, not found, unavailable, crashed: whatever was ruled out here, the image may be as good as any.
+case $status in
+10 | 12 | 14 | 22) [ "$scope" = image ] || scope=handler ;;
+esac
 case $scope in
 location | handler) echo "boot-disk: no direct location would do ($why); downloading" >&2 ;;
 # Wrong configuration, full disk, existing target, image that is not what its record says: for people.

@@ -2,6 +2,8 @@
 //! and foreign remains. The bytes are exact in the end, and what was on the disk by a checkpoint is not fetched again; the
 //! source counts what it serves.
 
+mod kept;
+
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -10,7 +12,6 @@ use std::time::{Duration, SystemTime};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::support::answer::Answer;
 use crate::support::case::Case;
@@ -21,6 +22,8 @@ use crate::support::needs::Need;
 use crate::support::sandbox::Sandbox;
 use crate::support::seeded::{Content, Seeded, Served};
 use crate::support::world::World;
+
+use kept::{Kept, SLOT, journal_reader, slot};
 
 const MIB: u64 = 1 << 20;
 /// A checkpoint is written after so many bytes, and what may come while it is.
@@ -67,80 +70,6 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("resume::the_source_changed", source_changed).needs(&[cc]),
     ]);
     cases.into_iter().map(Case::mode_independent).collect()
-}
-
-// ---- What is kept ----
-
-/// The hidden file of an interrupted download, and its journal.
-struct Kept {
-    data: PathBuf,
-    journal: PathBuf,
-}
-
-impl Kept {
-    /// The one that is in this directory, if there is one.
-    fn find(dir: &Path) -> Option<Self> {
-        let hidden: Vec<String> = names(dir).into_iter().filter(|name| name.starts_with(".landfall-stage-")).collect();
-        let data: Vec<&String> = hidden.iter().filter(|name| !name.ends_with(".journal")).collect();
-        assert!(data.len() <= 1 && hidden.len() == 2 * data.len(), "{hidden:?}");
-        let data = dir.join(data.first()?);
-        let mut journal = data.clone().into_os_string();
-        journal.push(".journal");
-        Some(Self { data, journal: journal.into() })
-    }
-
-    /// The checkpoint that is to be believed, if there is one.
-    fn checkpoint(&self) -> Option<Value> {
-        newest(&fs::read(&self.journal).unwrap())
-    }
-
-    /// Bytes that are there by that checkpoint.
-    fn bytes(&self) -> u64 {
-        self.checkpoint().map_or(0, |checkpoint| {
-            let pieces = checkpoint["pieces"].as_array().unwrap();
-            pieces.iter().map(|piece| piece[1].as_u64().unwrap() - piece[0].as_u64().unwrap()).sum()
-        })
-    }
-}
-
-const SLOT: usize = 64 << 10;
-const HEADER: usize = 52;
-
-/// A slot of the journal, as it is written: magic, number, length, SHA-256 of those and the payload, payload.
-fn slot(number: u64, payload: &[u8]) -> Vec<u8> {
-    let head = [&b"LFJRNL01"[..], &number.to_le_bytes(), &u32::try_from(payload.len()).unwrap().to_le_bytes()].concat();
-    let digest = Sha256::new().chain_update(&head).chain_update(payload).finalize();
-    [&head, &digest[..], payload].concat()
-}
-
-/// The checkpoint with the highest number among the slots that are whole. Not the agent's own reader.
-fn newest(journal: &[u8]) -> Option<Value> {
-    let read = |bytes: &[u8]| {
-        let number = u64::from_le_bytes(bytes.get(8..16)?.try_into().unwrap());
-        let len = u32::from_le_bytes(bytes.get(16..20)?.try_into().unwrap());
-        let payload = bytes.get(HEADER..HEADER + len as usize)?;
-        (bytes[..HEADER + len as usize] == slot(number, payload))
-            .then(|| (number, serde_json::from_slice(payload).unwrap()))
-    };
-    journal.chunks(SLOT).filter_map(read).max_by_key(|(number, _)| *number).map(|(_, checkpoint)| checkpoint)
-}
-
-fn journal_reader(_: &World) {
-    let [one, two] = [r#"{"pieces":[[0,5,0]]}"#, r#"{"pieces":[[0,7,0],[8,9,0]]}"#].map(str::as_bytes);
-    let mut journal = slot(4, one);
-    assert!(newest(&journal).is_some());
-    journal.resize(SLOT, 0);
-    journal.extend(slot(5, two));
-    assert_eq!(newest(&journal), Some(serde_json::from_slice(two).unwrap()));
-    // A planted bit is noticed, wherever it is.
-    for place in SLOT..journal.len() {
-        journal[place] ^= 0x10;
-        assert_eq!(newest(&journal), Some(serde_json::from_slice(one).unwrap()), "{place}");
-        journal[place] ^= 0x10;
-    }
-    journal[30] ^= 1;
-    journal[SLOT + 60] ^= 1;
-    assert_eq!(newest(&journal), None);
 }
 
 // ---- The bench ----

@@ -54,8 +54,8 @@
  *  - Nothing unwinds or longjmps out of a function, in either direction.
  *  - A plugin does not exit, fork or exec, nor change signal handlers, the environment, the working directory or the
  *    umask. It prints nothing: in the agent, standard output carries the answer. It reads no environment variable and
- *    opens no path but beneath the store that a request names. What else it needs comes as configuration, as a secret
- *    or as a descriptor.
+ *    opens no path but beneath the store that a request names, or one that its configuration names. What else it needs
+ *    comes as configuration, as a secret or as a descriptor.
  *  - After a function returned, nothing that it started writes to an output or a sink any more.
  */
 #ifndef IMGH_H

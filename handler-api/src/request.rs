@@ -45,8 +45,8 @@ pub struct HandlerInfo {
     pub formats: Vec<String>,
     /// Whether it speaks to the network; such a handler is run in a worker where isolation is `auto`.
     pub needs_network: bool,
-    /// Whether it unpacks or filters formats that cannot be read front to back: the host then spools a source without a
-    /// descriptor to a scratch file first.
+    /// Whether it unpacks or filters formats that cannot be read front to back: the host then spools the
+    /// source to a scratch file first.
     pub ranged_input: bool,
 }
 

@@ -105,7 +105,7 @@ pub(crate) struct TriedAttempt {
     pub(crate) message: Option<String>,
     /// How long it took.
     pub(crate) seconds: f64,
-    /// Stored bytes that were placed, by whatever method; 0 when that failed.
+    /// Stored bytes that came, by whatever method, also of an attempt that failed.
     pub(crate) bytes: u64,
 }
 

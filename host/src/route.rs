@@ -192,7 +192,7 @@ pub(crate) fn route(
         }
     }
     for prepared in &locations {
-        router.exclude_without_handler(prepared, &with_location);
+        router.exclude_without_handler(prepared, handlers);
     }
     if !without.is_empty()
         && let Some(prepared) = router.prepare_without_location()

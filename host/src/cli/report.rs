@@ -27,7 +27,7 @@ pub(crate) struct Report {
     pub(crate) locations: Vec<String>,
     /// Who brought them.
     pub(crate) handler: Option<String>,
-    /// How: `reflink`, `hardlink`, `copy-range`, `copy`, `stream`, `transfer`.
+    /// How: `reflink`, `hardlink`, `copy-range`, `copy`, `stream`, `transfer`, `unpack`.
     pub(crate) method: Option<String>,
     /// How the digest is known: `computed`, `remembered`, `legacy-md5`, `no`.
     pub(crate) verified: Option<String>,
@@ -42,6 +42,9 @@ pub(crate) struct Report {
     pub(crate) attempts: Vec<TriedAttempt>,
     /// What was not tried, and why.
     pub(crate) excluded: Vec<ExcludedLocation>,
+    /// Anything else worth knowing, such as a location that lied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<String>,
 }
 
 /// What `plan` decided.
@@ -121,6 +124,7 @@ impl Report {
             error,
             attempts: decision.attempts,
             excluded: decision.excluded,
+            notes: decision.notes,
         }
     }
 }

@@ -253,9 +253,13 @@ impl Fetch {
 
     fn moved(&self, bytes: u64, digest: Option<Digest>) -> Moved {
         let origins: BTreeSet<u32> = self.board.pieces().origins();
-        let name = |number: &u32| self.origins.get(*number as usize).cloned();
         let mut moved = Moved::new(Method::Stream, bytes, digest);
-        moved.locations = origins.iter().filter_map(name).collect();
+        // A location that gave bytes in an earlier run as well is still one.
+        for name in origins.iter().filter_map(|number| self.origins.get(*number as usize)) {
+            if !moved.locations.contains(name) {
+                moved.locations.push(name.clone());
+            }
+        }
         moved
     }
 

@@ -84,6 +84,9 @@ pub(super) struct Registered {
     pub(super) pulse: Pulse,
 }
 
+/// The code of a worker that had to be killed since it did not stop.
+const WORKER_HANGS: &str = "worker-hangs";
+
 /// The number under which the answer to `Start` arrives.
 pub(super) const START: u64 = 0;
 
@@ -174,7 +177,14 @@ impl Process {
             agent: std::process::id(),
         };
         self.shared.send(&start, &[launch.plugin.as_fd()])?;
-        running.end(|_| Err(Error::unsupported("questions before the start"))).map(|_| ())
+        let started = running.end(|_| Err(Error::unsupported("questions before the start"))).map(|_| ());
+        match started {
+            Err(error) if error.code() == WORKER_HANGS && !call.cancel.is_cancelled() => {
+                let message = format!("it was not ready within {} s", START_LIMIT.as_secs());
+                Err(crashed("setup-timeout", message))
+            }
+            started => started,
+        }
     }
 
     /// Begins an operation. `call` is the caller's; the operation runs with a child of it.
@@ -449,7 +459,7 @@ impl Running<'_> {
             Some(moment) if Instant::now() >= moment => {
                 let (handler, grace) = (&self.shared.handler, self.shared.grace.as_secs_f32());
                 let message = format!("handler {handler} did not stop within {grace} s, and its worker was killed");
-                let hangs = crashed("worker-hangs", format!("it gave no sign of life for too long; {message}"));
+                let hangs = crashed(WORKER_HANGS, format!("it gave no sign of life for too long; {message}"));
                 let error = self.call.cancel.check().err().map_or(hangs, |cancelled| cancelled.context(message));
                 self.shared.kill(Some(error.clone()));
                 Err(error)

@@ -85,7 +85,11 @@ pub(super) fn try_handler(
     for kind in [HandlerKind::Filter, HandlerKind::Unpack, HandlerKind::Select] {
         if info.kinds.contains(&kind) {
             let name = format!("{kind:?}").to_lowercase();
-            findings.run(&name, || Outcome::skip("this version does not call it"))?;
+            let why = match kind {
+                HandlerKind::Unpack => "there is no image to be given to it here",
+                _ => "this version does not call it",
+            };
+            findings.run(&name, || Outcome::skip(why))?;
         }
     }
     findings.run("status", || match context(target, OPERATION_LIMIT).and_then(|call| handler.status(&call)) {
