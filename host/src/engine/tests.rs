@@ -318,6 +318,24 @@ fn without_a_digest_bytes_are_not_mixed() {
 }
 
 #[test]
+fn without_a_known_end_bytes_are_not_mixed() {
+    // One that gives nearly everything, and one that would only have to be right at the end.
+    let dies = Fake::new(Conduct { dies_after: Some(SIZE - 100_000), unsized_: true, ..Conduct::default() });
+    let lies = Fake::new(Conduct { flips: Some(10), unsized_: true, ..Conduct::default() });
+    let fetched = fetch_with(&[("dies", &dies), ("lies", &lies)], Some(&digest()), None);
+    assert_eq!(fetched.moved.unwrap_err().code(), "gone");
+    assert_eq!(lies.served(), 0);
+}
+
+#[test]
+fn an_origin_that_does_not_know_its_size_fills_a_gap() {
+    let dies = Fake::new(Conduct { dies_after: Some(2_000_000), ..Conduct::default() });
+    let good = Fake::new(Conduct { unsized_: true, ..Conduct::default() });
+    let fetched = fetch(&[("dies", &dies), ("good", &good)]);
+    assert!(is_image(&fetched), "{:?} {:?}", fetched.moved, fetched.row.failed);
+}
+
+#[test]
 fn a_liar_among_others_is_found_in_every_order() {
     let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
     for order in orders {
