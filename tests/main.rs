@@ -22,6 +22,7 @@ mod failover;
 mod faults;
 mod halfway;
 mod ledger;
+mod panics;
 mod plugins;
 mod progress;
 mod records;
@@ -57,6 +58,7 @@ fn cases() -> Vec<Case> {
         halfway::cases(),
         remembered::cases(),
         ledger::cases(),
+        panics::cases(),
         plugins::cases(),
         progress::cases(),
         secrets::cases(),

@@ -67,12 +67,16 @@ pub(crate) fn copy_range(
     })
 }
 
-/// Writes all of `bytes` at `offset`.
-pub(crate) fn write_all_at(target: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+/// Writes all of `bytes` at `offset` of a stage.
+pub(crate) fn write_all_at(target: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> io::Result<()> {
+    write_all(Point::StageWrite, target, bytes, offset)
+}
+
+fn write_all(point: Point, target: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         let written = retry(|| {
-            faults::call(Point::StageWrite, || {
-                let (now, _) = bytes.split_at(faults::write_length(Point::StageWrite, bytes.len()));
+            faults::call(point, || {
+                let (now, _) = bytes.split_at(faults::write_length(point, bytes.len()));
                 Ok(rustix::io::pwrite(target, now, offset)?)
             })
         })?;
@@ -136,21 +140,8 @@ pub(crate) fn create_journal(directory: BorrowedFd<'_>, name: &OsStr) -> io::Res
 }
 
 /// Writes all of `bytes` at `offset` of a journal.
-pub(crate) fn write_journal(file: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let written = retry(|| {
-            faults::call(Point::JournalWrite, || {
-                let (now, _) = bytes.split_at(faults::write_length(Point::JournalWrite, bytes.len()));
-                Ok(rustix::io::pwrite(file, now, offset)?)
-            })
-        })?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = bytes.get(written..).unwrap_or_default();
-        offset = offset.saturating_add(written as u64);
-    }
-    Ok(())
+pub(crate) fn write_journal(file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> io::Result<()> {
+    write_all(Point::JournalWrite, file, bytes, offset)
 }
 
 /// Waits until a journal's bytes are on the disk.

@@ -15,6 +15,8 @@ pub(crate) struct Install {
     pub(crate) file_plugin: PathBuf,
     /// A directory with the Rust example plugin alone.
     pub(crate) hello_dir: PathBuf,
+    /// A directory with the plugin that panics alone.
+    pub(crate) panicky_dir: PathBuf,
     /// The source tree, for headers, C sources and examples.
     pub(crate) source: PathBuf,
 }
@@ -24,7 +26,7 @@ impl Install {
     pub(crate) fn prepare(run_dir: &Path) -> Result<Self, String> {
         let binary = Path::new(env!("CARGO_BIN_EXE_landfall"));
         let built = binary.parent().expect("a binary has a directory");
-        for plugin in ["liblandfall_file", "libhello_handler"] {
+        for plugin in ["liblandfall_file", "libhello_handler", "libpanicky"] {
             let how = "`cargo build --workspace`, or `make test`";
             refuse_stale(&built.join(format!("{plugin}.so")), &built.join(format!("{plugin}.d")), how)?;
         }
@@ -39,8 +41,10 @@ impl Install {
         let landfall = copy(binary, &bin.join("landfall"))?;
         let file_plugin = copy(&built.join("liblandfall_file.so"), &bin.join("liblandfall_file.so"))?;
         copy(&built.join("libhello_handler.so"), &hello_dir.join("libhello_handler.so"))?;
+        let panicky_dir = run_dir.join("panicky");
+        copy(&built.join("libpanicky.so"), &panicky_dir.join("libpanicky.so"))?;
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is in a workspace").to_owned();
-        Ok(Self { landfall, file_plugin, hello_dir, source })
+        Ok(Self { landfall, file_plugin, hello_dir, panicky_dir, source })
     }
 }
 
