@@ -23,12 +23,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cancel::Cancel;
-use crate::config::{HandlerSection, Isolation};
-use crate::worker::{WorkerHandler, WorkerSettings};
 use landfall_handler_api::abi::{IMGH_PLUGIN_PANIC_ABORTS, IMGH_PLUGIN_WORKER_ONLY, imgh_handler};
 use landfall_handler_api::{HandlerInfo, HandlerKind};
 use serde::Serialize;
+
+use crate::cancel::Cancel;
+use crate::config::{HandlerSection, Isolation};
+use crate::worker::{WorkerHandler, WorkerSettings};
 
 pub(crate) use backend::{
     ByteSink, CallContext, Handler, Input, OpenedSource, Output, Outputs, PluginIdentity, Progress, SourceInfo,
