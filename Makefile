@@ -12,8 +12,8 @@ CASES ?= 10000
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
 
-build: ## the agent and the file plugin, as released
-	cargo build --locked --release -p landfall -p landfall-plugin-file
+build: ## the agent and its plugins, as released
+	cargo build --locked --release -p landfall -p landfall-plugin-file -p landfall-plugin-net
 
 demo: build ## place a small disk image from a record with good and bad locations; needs no root, leaves nothing
 	@bash tests/demo/demo.sh "$(TARGET_DIR)/release"

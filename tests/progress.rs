@@ -46,6 +46,12 @@ fn json_lines(world: &World) {
     assert_eq!((&failed["kind"], &failed["code"]), (&"not-found".into(), &"no-such-file".into()));
     let done: Vec<u64> =
         events.iter().filter(|event| event["event"] == "bytes").map(|event| event["done"].as_u64().unwrap()).collect();
+    for event in events.iter().filter(|event| event["event"] == "bytes") {
+        // A short download has no rate to speak of.
+        for (key, told) in [("rate", &event["rate"]), ("eta", &event["eta"])] {
+            assert!(event.get(key).is_some() && (told.is_null() || told.is_u64()), "{key}: {event}");
+        }
+    }
     assert!(done.is_sorted(), "progress goes forward: {done:?}");
     assert_eq!(done.last(), Some(&(8 << 20)), "and to the end");
 }

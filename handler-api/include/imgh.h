@@ -71,7 +71,7 @@ extern "C" {
 
 #define IMGH_MAGIC 0x48474D49u /* the bytes "IMGH" on a little-endian machine */
 #define IMGH_ABI_MAJOR 0u
-#define IMGH_ABI_MINOR 1u
+#define IMGH_ABI_MINOR 2u
 
 /* 0, or an IMGH_ERR_* kind. */
 typedef uint32_t imgh_status;
@@ -120,7 +120,7 @@ typedef struct imgh_error {
   uint32_t kind;                    /* IMGH_ERR_* */
   uint32_t scope;                   /* IMGH_SCOPE_* */
   int32_t os_errno;                 /* 0: no system call failed */
-  uint32_t reserved;                /* 0 */
+  uint32_t retry_after_ms;          /* with IMGH_ERR_UNAVAILABLE: when to try again, as the other end says; 0: it does not */
   char code[IMGH_CODE_BYTES];       /* precise cause, kebab-case: "digest-mismatch" */
   char message[IMGH_MESSAGE_BYTES]; /* for people: what was tried, on what, and what came of it */
 } imgh_error;
@@ -219,8 +219,9 @@ typedef struct imgh_host {
   uint32_t (*is_cancelled)(imgh_call *call);
   /* [any] Readable once the operation must stop, or -1. The host's: poll it, never read or close it. */
   int32_t (*cancel_fd)(imgh_call *call);
-  /* [any] A secret that the request names: in this version location.url, the location's whole URL, where the request
-   * shows it redacted. *len is its length; it is copied to buf when cap is enough, otherwise nothing is copied and 0
+  /* [any] A secret: location.url, the location's whole URL, where the request names it since it shows the URL redacted;
+   * or, of a network location, tls.roots: the certificates that this node trusts, in PEM. Ask while open or transfer
+   * runs. *len is its length; it is copied to buf when cap is enough, otherwise nothing is copied and 0
    * is returned all the same. */
   imgh_status (*secret)(imgh_call *call, imgh_str name, void *buf, size_t cap, size_t *len, imgh_error *err);
   /* [work] Output `number` of `size` bytes, once each; in this version there is exactly one, number 0. meta is JSON

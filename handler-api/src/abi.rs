@@ -9,7 +9,7 @@ use std::ffi::{c_char, c_void};
 
 pub const IMGH_MAGIC: u32 = 0x4847_4D49;
 pub const IMGH_ABI_MAJOR: u32 = 0;
-pub const IMGH_ABI_MINOR: u32 = 1;
+pub const IMGH_ABI_MINOR: u32 = 2;
 
 /// The exported symbol, for the loader.
 pub const IMGH_ENTRY: &str = "imgh_plugin_v0";
@@ -62,7 +62,7 @@ pub struct imgh_error {
     pub kind: u32,
     pub scope: u32,
     pub os_errno: i32,
-    pub reserved: u32,
+    pub retry_after_ms: u32,
     pub code: [u8; IMGH_CODE_BYTES],
     pub message: [u8; IMGH_MESSAGE_BYTES],
 }

@@ -127,8 +127,9 @@ impl Call {
         }
     }
 
-    /// A secret that the request names: in this version `location.url`, the location's whole URL, where the request
-    /// shows it redacted.
+    /// A secret: `location.url`, the location's whole URL, where the request names it since it shows the URL redacted; or,
+    /// of a network location, `tls.roots`, the certificates that this node trusts, in PEM. To be asked for while `open` or
+    /// `transfer` runs.
     pub fn secret(&self, name: &str) -> Result<Secret> {
         self.attempt(|host, raw| {
             let fetch = host.secret.ok_or_else(|| Error::unsupported("secrets"))?;

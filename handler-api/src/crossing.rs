@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use std::mem::{MaybeUninit, offset_of, size_of};
+use std::time::Duration;
 
 use crate::abi::*;
 use crate::error::{Error, ErrorKind, Result, Scope};
@@ -123,7 +124,7 @@ pub fn blank_error() -> imgh_error {
         kind: 0,
         scope: 0,
         os_errno: 0,
-        reserved: 0,
+        retry_after_ms: 0,
         code: [0; IMGH_CODE_BYTES],
         message: [0; IMGH_MESSAGE_BYTES],
     }
@@ -144,6 +145,7 @@ pub unsafe fn give_outcome(into: *mut imgh_error, outcome: &Result<()>) -> imgh_
     full.kind = status;
     full.scope = if error.scope_is_explicit() { error.scope().number() } else { 0 };
     full.os_errno = error.os_errno().unwrap_or(0);
+    full.retry_after_ms = retry_number(error.retry_after());
     put_text(&mut full.code, error.code());
     put_text(&mut full.message, error.message());
     const LEAD: usize = size_of::<usize>();
@@ -180,7 +182,15 @@ pub fn take_outcome(status: imgh_status, error: &imgh_error) -> Result<()> {
     if (1..4096).contains(&error.os_errno) {
         taken = taken.with_errno(error.os_errno);
     }
+    if error.retry_after_ms > 0 {
+        taken = taken.retried_after(Duration::from_millis(error.retry_after_ms.into()));
+    }
     Err(taken)
+}
+
+/// A pause in whole milliseconds, rounded up, at most some 49 days; 0 for none.
+pub fn retry_number(pause: Option<Duration>) -> u32 {
+    pause.map_or(0, |pause| u32::try_from(pause.as_micros().div_ceil(1000)).unwrap_or(u32::MAX))
 }
 
 /// The other side broke the contract.
@@ -254,6 +264,8 @@ mod tests {
         let error =
             Error::new(ErrorKind::NotFound, "no-such-object", "öbject x: gone").scoped(Scope::Image).with_errno(2);
         assert_eq!(across(error.clone()), error);
+        let busy = Error::new(ErrorKind::Unavailable, "http-503", "busy").retried_after(Duration::from_millis(1500));
+        assert_eq!(across(busy.clone()), busy);
         let plain = Error::new(ErrorKind::Io, "eio", "read");
         assert!(!across(plain).scope_is_explicit());
     }

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -177,6 +178,7 @@ pub struct Error {
     code: Cow<'static, str>,
     scope: Option<Scope>,
     os_errno: Option<i32>,
+    retry_after: Option<Duration>,
     message: String,
 }
 
@@ -191,7 +193,7 @@ impl Error {
 
     /// An error of this kind with its default scope. `code` is kebab-case and at most [`Error::CODE_MAX`] bytes.
     pub fn new(kind: ErrorKind, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { kind, code: code.into(), scope: None, os_errno: None, message: message.into() }
+        Self { kind, code: code.into(), scope: None, os_errno: None, retry_after: None, message: message.into() }
     }
 
     /// The error for a failed system call: `what` says what was tried, on what. ENOSPC and EDQUOT become `no-space`,
@@ -251,6 +253,14 @@ impl Error {
         self
     }
 
+    /// The same error, saying when to try again: what the other end asks for, as an HTTP server does with `Retry-After`.
+    /// Looked at where the kind is `unavailable`. Whole milliseconds cross the ABI, none of them being no word of it.
+    #[must_use]
+    pub fn retried_after(mut self, pause: Duration) -> Self {
+        self.retry_after = Some(pause);
+        self
+    }
+
     /// The same error, its message led by what was being done: `context: message`.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
@@ -281,6 +291,11 @@ impl Error {
     /// The failed system call's errno, when there was one.
     pub fn os_errno(&self) -> Option<i32> {
         self.os_errno
+    }
+
+    /// When to try again, where the other end said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// The text for people, without kind and code.

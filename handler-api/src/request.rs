@@ -48,6 +48,9 @@ pub struct HandlerInfo {
     /// Whether it unpacks or filters formats that cannot be read front to back: the host then spools the
     /// source to a scratch file first.
     pub ranged_input: bool,
+    /// Settings that may be given as `NAME_file`, a path: the host reads that file and gives its text as `NAME`. A handler
+    /// opens no file of its own.
+    pub file_settings: Vec<String>,
 }
 
 impl HandlerInfo {
@@ -91,6 +94,13 @@ impl HandlerInfo {
         self
     }
 
+    /// Adds settings that may be given as a file.
+    #[must_use]
+    pub fn file_settings(mut self, names: &[&str]) -> Self {
+        self.file_settings.extend(names.iter().map(|&name| name.to_owned()));
+        self
+    }
+
     /// Says that it unpacks or filters formats that cannot be read front to back.
     #[must_use]
     pub fn ranged_input(mut self) -> Self {
@@ -128,11 +138,15 @@ pub struct Request {
     /// handlers that need none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
+    /// Whether the calling person named this very location. Otherwise a record did, which somebody else may have written:
+    /// it must not lead to this machine itself, or to what only this machine can reach.
+    pub named_by_caller: bool,
     /// The store that the location belongs to on this node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreRef>,
     /// Names of the secrets that `Call::secret` will give for this request: `location.url`, the location's whole URL, where
-    /// something was taken out of the one that is shown.
+    /// something was taken out of the one that is shown. What this node trusts, `tls.roots` in PEM, is given without being
+    /// named here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
     /// Bounds that hold for hostile input as well.

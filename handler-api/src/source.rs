@@ -48,6 +48,10 @@ pub trait Source: Send + Sync + 'static {
 
     /// Streams `range` into `sink`, in order. The range may reach beyond the end, by far where the size is not known;
     /// fewer bytes without an error mean that the source ends there. `call` and `sink` are this read's own.
+    ///
+    /// A ranged source that finds out that it can be read from its start alone fails with the code `range-ignored`; the
+    /// host then reads the whole, once, as of one that is not ranged. One that is told to try again later says so with
+    /// [`Error::retried_after`](crate::Error::retried_after).
     async fn read(&self, call: &Call, range: Range<u64>, sink: &mut Sink) -> Result<()>;
 }
 

@@ -42,7 +42,7 @@ macro_rules! layout {
 fn layouts() -> Vec<Layout> {
     vec![
         layout!(imgh_str { ptr, len }),
-        layout!(imgh_error { struct_size, kind, scope, os_errno, reserved, code, message }),
+        layout!(imgh_error { struct_size, kind, scope, os_errno, retry_after_ms, code, message }),
         layout!(imgh_sink { struct_size, ctx, reserve, commit }),
         layout!(imgh_source { struct_size, ctx, size, flags, fd, validator, read, close }),
         layout!(imgh_input { struct_size, ctx, size, flags, fd, read_at }),

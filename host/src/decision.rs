@@ -173,9 +173,9 @@ impl Decision {
     }
 
     /// An attempt was made.
-    pub(crate) fn tried(&mut self, attempt: &Attempt, outcome: AttemptOutcome<'_>) {
+    pub(crate) fn tried(&mut self, attempt: &Attempt, companions: &[Attempt], outcome: AttemptOutcome<'_>) {
         self.attempts.push(TriedAttempt {
-            locations: locations(attempt),
+            locations: std::iter::once(attempt).chain(companions).flat_map(locations).collect(),
             handlers: attempt.handlers().into_iter().map(str::to_owned).collect(),
             kind: outcome.error.map(Error::kind),
             code: outcome.error.map(|error| error.code().to_owned()),

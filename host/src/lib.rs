@@ -27,5 +27,6 @@ mod stage;
 mod store;
 mod target;
 mod trials;
+mod trusted;
 mod verify;
 mod worker;

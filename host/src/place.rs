@@ -178,6 +178,8 @@ impl Node<'_> {
             limits: self.limits.clone(),
             resume_bytes: self.config.limits.resume_bytes,
             stage_keep: self.config.stage_keep,
+            least_rate: self.config.limits.least_rate,
+            stall: self.config.limits.stall,
         };
         let origin = trials.origin(&attempt)?;
         let mut bytes = 0;

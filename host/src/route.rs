@@ -9,7 +9,7 @@ use landfall_handler_api::{
 };
 use landfall_select::Selection;
 
-use crate::catalog::Image;
+use crate::catalog::{Image, Origin};
 use crate::complaint::complain;
 use crate::config::{Config, RouteMode};
 use crate::digest::Digest;
@@ -317,6 +317,7 @@ impl Router<'_> {
                 let mut request = self.bare_request();
                 hand_on(&location, &mut request);
                 request.store = belonging.store.clone();
+                request.named_by_caller = self.image.origin == Origin::Caller;
                 let size = location.size.or(self.image.record.size.filter(|_| !self.has_own_form(&location)));
                 Ok(Prepared { location: Some(index), request, belonging, expected, size, unpackers })
             });
@@ -550,3 +551,6 @@ fn selected(selection: &Selection, index: usize) -> bool {
 
 /// The secret that holds a location's whole URL, for locations whose URL has one.
 pub(crate) const LOCATION_URL: &str = "location.url";
+
+/// The name of the secret that has the certificates that this node trusts, in PEM.
+pub(crate) const TLS_ROOTS: &str = "tls.roots";

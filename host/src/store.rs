@@ -18,6 +18,8 @@ pub(crate) struct Belonging {
     pub(crate) hardlink: bool,
     /// When the digest is computed.
     pub(crate) verify: Option<VerifyPolicy>,
+    /// Whether it may be read at the same time as others.
+    pub(crate) combine: bool,
 }
 
 impl Belonging {
@@ -66,6 +68,7 @@ pub(crate) fn belonging(stores: &[Store], location: &Location, origin: &Origin) 
             store: Some(store_ref(&store.id, store.store_type.name(), &store.root, &store.mountpoint)),
             hardlink: store.hardlink,
             verify: store.verify,
+            combine: store.combine,
         };
     }
     let implied = path.and_then(|path| implied_store(path, origin));

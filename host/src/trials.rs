@@ -17,7 +17,8 @@ use crate::plugin::{CallContext, Pulse, WORKER_KILLED};
 use crate::progress::Watch;
 use crate::publish;
 use crate::redact;
-use crate::route::{Attempt, Chain, LOCATION_URL, Plan, Unpacking};
+use crate::route::{Attempt, Chain, LOCATION_URL, Plan, TLS_ROOTS, Unpacking};
+use crate::trusted;
 
 /// How often one attempt is returned to after the others.
 const RETURNS_MAX: u32 = 3;
@@ -44,6 +45,8 @@ pub(crate) struct Trials<'a> {
 /// The attempt that is being made.
 struct Current {
     attempt: Attempt,
+    /// Others that are part of it: their locations are read at the same time.
+    companions: Vec<Attempt>,
     began: Instant,
     bytes: u64,
     /// Whether it was its unpacker that failed.
@@ -86,7 +89,13 @@ impl<'a> Trials<'a> {
             let of = self.made.saturating_add(self.pending.len()).saturating_add(1);
             self.watch.attempt(self.made, of, &attempt);
             self.made = self.made.saturating_add(1);
-            self.current = Some(Current { attempt, began: Instant::now(), bytes: 0, unpacker_failed: false });
+            self.current = Some(Current {
+                attempt,
+                companions: Vec::new(),
+                began: Instant::now(),
+                bytes: 0,
+                unpacker_failed: false,
+            });
             return true;
         }
         false
@@ -145,7 +154,11 @@ impl<'a> Trials<'a> {
         CallContext {
             cancel: self.cancel.clone(),
             progress: self.watch.bytes(),
-            secrets: Arc::new(move |name| if name == LOCATION_URL { url.clone() } else { None }),
+            secrets: Arc::new(move |name| match name {
+                LOCATION_URL => url.clone(),
+                TLS_ROOTS => trusted::roots(),
+                _ => None,
+            }),
             pulse: Pulse::new(self.stall),
         }
     }
@@ -163,6 +176,7 @@ impl<'a> Trials<'a> {
             Err(error) => error,
         };
         self.failed(&current, &error);
+        self.leave_companions(&mut current);
         match error.scope() {
             Scope::Location if error.code() == publish::LINK_REFUSED && current.attempt.belonging.hardlink => {
                 current.attempt.belonging.hardlink = false;
@@ -192,7 +206,15 @@ impl<'a> Trials<'a> {
 
     fn write_down(&mut self, current: &Current, error: Option<&Error>) {
         let seconds = current.began.elapsed().as_secs_f64();
-        self.decision.tried(&current.attempt, AttemptOutcome { error, seconds, bytes: current.bytes });
+        let outcome = AttemptOutcome { error, seconds, bytes: current.bytes };
+        self.decision.tried(&current.attempt, &current.companions, outcome);
+    }
+
+    /// Those that were part of an attempt that failed are tried by themselves.
+    fn leave_companions(&mut self, current: &mut Current) {
+        for companion in current.companions.drain(..).rev() {
+            self.pending.push_front(companion);
+        }
     }
 
     /// The error that stopped the plan, else the last one.
@@ -248,12 +270,50 @@ impl Supply for Trials<'_> {
         self.follower(None).is_some()
     }
 
+    fn companions(&mut self, most: usize) -> Vec<Origin> {
+        let Some(mut current) = self.current.take() else { return Vec::new() };
+        let mut origins = Vec::new();
+        let (mut at, mut locations) = (0, vec![current.attempt.location]);
+        while let Some(attempt) = self.pending.get(at).filter(|_| origins.len() < most) {
+            let joins = current.attempt.belonging.combine
+                && attempt.belonging.combine
+                && goes_on(&current.attempt, attempt)
+                && !locations.contains(&attempt.location)
+                && !self.is_dead(attempt);
+            match self.origin(attempt).ok().filter(|_| joins) {
+                Some(origin) => {
+                    origins.push(origin);
+                    locations.push(attempt.location);
+                    current.companions.extend(self.pending.remove(at));
+                }
+                None => at = at.saturating_add(1),
+            }
+        }
+        self.current = Some(current);
+        origins
+    }
+
+    fn dropped(&mut self, origin: &Origin, error: Error, bytes: u64) {
+        let Some(mut current) = self.current.take() else { return };
+        let is_it = |attempt: &Attempt| self.origin(attempt).is_ok_and(|own| own.name == origin.name);
+        let attempt = match current.companions.iter().position(is_it) {
+            Some(at) => current.companions.remove(at),
+            // The first of them goes on in its place.
+            None if current.companions.is_empty() => current.attempt.clone(),
+            None => std::mem::replace(&mut current.attempt, current.companions.remove(0)),
+        };
+        let failed = Current { attempt, companions: Vec::new(), began: current.began, bytes, unpacker_failed: false };
+        self.failed(&failed, &error);
+        self.current = Some(current);
+    }
+
     fn next(&mut self, error: Error, bytes: u64, later: bool) -> Result<Origin> {
         let dead = match &self.current {
             Some(current) if error.scope() == Scope::Handler => Some(current.culprit()),
             _ => None,
         };
         let follower = self.follower(dead.as_deref());
+        let has_companions = self.current.as_ref().is_some_and(|current| !current.companions.is_empty());
         let Some(mut current) = self.current.take() else { return Err(error) };
         let key = (current.attempt.handler.info().id.clone(), current.attempt.location);
         let returns = self.returns.entry(key).or_default();
@@ -261,14 +321,15 @@ impl Supply for Trials<'_> {
         let comes_back = later
             && dead.is_none()
             && *returns < RETURNS_MAX
-            && (follower.is_some() || error.kind() == ErrorKind::Corrupt);
-        if follower.is_none() && !comes_back {
+            && (follower.is_some() || has_companions || error.kind() == ErrorKind::Corrupt);
+        if follower.is_none() && !has_companions && !comes_back {
             self.current = Some(current);
             return Err(error);
         }
         *returns = returns.saturating_add(u32::from(comes_back));
         current.bytes = bytes;
         self.failed(&current, &error);
+        self.leave_companions(&mut current);
         if comes_back {
             self.pending.push_back(current.attempt);
         }

@@ -301,7 +301,7 @@ static imgh_status fail_at_length(imgh_error *err) {
     err->kind = IMGH_ERR_UNAVAILABLE;
     err->scope = UINT32_MAX;
     err->os_errno = INT32_MAX;
-    err->reserved = UINT32_MAX;
+    err->retry_after_ms = UINT32_MAX;
     fill_with(err->code, sizeof err->code);
     fill_with(err->message, sizeof err->message);
   }

@@ -2,14 +2,15 @@
 
 use std::cell::RefCell;
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 use landfall_handler_api::Error;
 
 use super::options::ProgressOption;
+use super::rate::Rate;
 use crate::complaint;
 use crate::decision::locations;
 use crate::plugin::Progress;
@@ -75,7 +76,7 @@ struct Bar {
 impl Bar {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, indicatif::ProgressDrawTarget::stderr_with_hz(10));
-        let template = "  {binary_bytes:>10}/{binary_total_bytes} {wide_bar} {binary_bytes_per_sec:>12} {eta:>4}";
+        let template = "  {binary_bytes:>10}/{binary_total_bytes} {wide_bar} {msg:>20}";
         // The template is a constant; a wrong one would only look different.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
@@ -105,11 +106,18 @@ impl Watch for Bar {
 
     fn bytes(&self) -> Progress {
         let bar = self.bar.clone();
+        let rate = Mutex::new(Rate::default());
         Arc::new(move |done, total| {
             if let Some(total) = total {
                 bar.set_length(total);
             }
             bar.set_position(done);
+            let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
+            rate.note(Instant::now(), done);
+            let speed = rate.per_second().map(|rate| format!("{}/s", HumanBytes(rate)));
+            let left = total.and_then(|total| rate.seconds_left(total)).map(Duration::from_secs);
+            let left = left.map(|left| format!(" {:#}", HumanDuration(left)));
+            bar.set_message(format!("{}{}", speed.unwrap_or_default(), left.unwrap_or_default()));
         })
     }
 }
@@ -144,6 +152,7 @@ impl Watch for Lines {
     fn bytes(&self) -> Progress {
         let began = Instant::now();
         let next = AtomicU64::new(0);
+        let rate = Mutex::new(Rate::default());
         Arc::new(move |done, total| {
             let now = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             let due = next.load(Ordering::Relaxed);
@@ -152,7 +161,12 @@ impl Watch for Lines {
                 return;
             }
             if next.compare_exchange(due, now.saturating_add(step), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-                event(&serde_json::json!({ "event": "bytes", "done": done, "total": total }));
+                let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
+                rate.note(Instant::now(), done);
+                event(&serde_json::json!({
+                    "event": "bytes", "done": done, "total": total,
+                    "rate": rate.per_second(), "eta": total.and_then(|total| rate.seconds_left(total)),
+                }));
             }
         })
     }

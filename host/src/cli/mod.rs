@@ -7,6 +7,7 @@ mod handlers;
 mod options;
 mod place;
 mod placements;
+mod rate;
 mod report;
 mod setup;
 mod show;

@@ -149,9 +149,7 @@ fn warnings(config: &Config) -> Vec<String> {
         Catalog::Directory { path } => gone(path, format!("the directory of catalog {name},")),
     });
     let plugins = config.plugin_dirs.iter().filter_map(|path| gone(path, "the plugin directory".to_owned()));
-    let without_effect = config.stores.iter().filter(|store| store.combine);
-    let combine = without_effect.map(|store| format!("combine of store {} has no effect in this version", store.id));
-    stores.chain(catalogs).chain(plugins).chain(combine).collect()
+    stores.chain(catalogs).chain(plugins).collect()
 }
 
 /// `landfall config show`.

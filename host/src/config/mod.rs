@@ -34,6 +34,7 @@ mod units;
 
 pub use error::ConfigError;
 pub use raw::schema;
+pub(crate) use secrets::is_secret_key;
 pub use show::render_effective;
 
 use error::Finding;
@@ -104,6 +105,8 @@ pub struct Limits {
     pub grace: Duration,
     /// How long a source or handler may give no sign of life. At least 100 ms.
     pub stall: Duration,
+    /// Bytes a second that a read of a network location must bring, over `stall`.
+    pub least_rate: u64,
     /// Connections to all origins together, over all processes of the node.
     pub connections: u32,
     /// Connections to one origin, over all processes of the node.

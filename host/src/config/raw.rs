@@ -88,6 +88,9 @@ pub(super) struct RawLimits {
     /// How long a source or handler may give no sign of life before it is given up. At least 100ms.
     #[schemars(schema_with = "duration_schema")]
     pub(super) stall: String,
+    /// Bytes a second that a read must bring, over `stall`, not to count as stalled.
+    #[schemars(schema_with = "size_schema")]
+    pub(super) least_rate: RawSize,
     /// Connections to all origins together, of all processes of this node.
     #[schemars(range(min = 1, max = 4294967295u64))]
     pub(super) connections: u32,
@@ -192,8 +195,9 @@ impl Default for RawLimits {
             locations: 1000,
             grace: "5s".to_owned(),
             stall: "60s".to_owned(),
+            least_rate: RawSize::Text("1KiB".to_owned()),
             connections: 64,
-            connections_per_origin: 8,
+            connections_per_origin: 16,
             bandwidth: None,
             worker_memory: RawSize::Text("1GiB".to_owned()),
             worker_cpu: "4h".to_owned(),

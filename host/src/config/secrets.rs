@@ -15,8 +15,12 @@ use crate::redact;
 const HIDDEN: &str = "***";
 
 /// Whether values of this key are secrets.
-pub(super) fn is_secret_key(key: &str) -> bool {
+pub(crate) fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
+    // Where a secret is, is none.
+    if key.ends_with("_file") {
+        return false;
+    }
     let words = ["passw", "passphrase", "secret", "token", "credential"];
     // A keystone is no key, but an api_key, an access-key-id and an apikey are.
     let mut parts = key.split(|c: char| !c.is_ascii_alphanumeric());
@@ -168,7 +172,7 @@ mod tests {
         {
             assert!(is_secret_key(key), "{key}");
         }
-        for key in ["keystone", "user", "keyring_path", "url", "isolation", ""] {
+        for key in ["keystone", "user", "client_key_file", "keyring_path", "url", "isolation", ""] {
             assert!(!is_secret_key(key), "{key}");
         }
     }

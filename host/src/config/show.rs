@@ -70,6 +70,7 @@ fn written_limits(limits: &Limits) -> RawLimits {
         locations: limits.locations,
         grace: written_duration(limits.grace),
         stall: written_duration(limits.stall),
+        least_rate: size(limits.least_rate),
         connections: limits.connections,
         connections_per_origin: limits.connections_per_origin,
         bandwidth: limits.bandwidth.map(size),

@@ -1,4 +1,4 @@
-//! What the lanes of one fetch share: what is there, what is still to be read, and what went wrong.
+//! What the lanes of one fetch share: what is there, what is still to be read, by whom, and what went wrong.
 
 use std::fs::File;
 use std::ops::Range;
@@ -11,16 +11,22 @@ use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
 use super::frontier::Frontier;
 use super::lane::locked;
+use super::least_rate::LeastRate;
 use super::limits::NodeLimits;
-use super::pace::{self, Pace};
+use super::pace::{self, RANGE_LEAST};
 use super::pieces::Pieces;
 use super::pump::HOLE;
+use super::span::Span;
+use super::team::{Reading, Team, Verdict};
 use crate::cancel::Cancel;
 use crate::digest::Digest;
-use crate::plugin::{Progress, STALLED};
+use crate::plugin::Progress;
 use crate::stage::stage_error;
 
-/// Why the lanes of an origin ended before everything was there.
+/// A range is divided when the rest of it would take at least so long.
+const WORTH_DIVIDING: Duration = Duration::from_millis(500);
+
+/// Why a run ended before everything was there.
 #[derive(Debug, Clone)]
 pub(super) enum Stopped {
     /// The origin is no good, or not now.
@@ -37,26 +43,21 @@ pub(super) struct Difference {
     pub(super) offset: u64,
 }
 
-/// How one origin is read.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reading {
-    /// Whether its bytes are held against those that are there, and replace them.
-    pub(super) compares: bool,
-    /// Whether it can only be read from its start, or to an end that only it knows: then what is to be read is not cut.
-    pub(super) whole: bool,
-    /// The most lanes.
-    pub(super) most: usize,
-    /// Failures in a row that are only tried again.
-    pub(super) patience: u32,
-    /// Stalls that are only tried again, in a row or not: each costs much time, however many bytes come in between.
-    pub(super) stalls: u32,
+/// What a lane is to do next.
+pub(super) enum Task {
+    Read(Arc<Span>),
+    /// The origin is to be left alone for so long.
+    Pause(Duration),
+    /// Nothing.
+    Leave,
 }
 
-/// One fetch, as its lanes and its coordinator see it.
+/// One fetch, as its lanes and its coordinators see it. Origins are known by the number of their team.
 pub(super) struct Board {
     file: File,
     size: Option<u64>,
     limits: Option<Arc<NodeLimits>>,
+    least_rate: LeastRate,
     progress: Progress,
     state: Mutex<State>,
     changed: Condvar,
@@ -71,19 +72,32 @@ struct State {
     frontier: Frontier,
     /// What no lane has taken yet, in order.
     todo: Vec<Range<u64>>,
+    /// What lanes are reading, and of which team they are.
+    spans: Vec<(usize, Arc<Span>)>,
+    teams: Vec<Team>,
     differences: Vec<Difference>,
-    lanes: usize,
-    pace: Pace,
-    /// Failures since bytes last arrived, and how many there may be.
-    failures: u32,
-    patience: u32,
-    stalls_left: u32,
-    whole: bool,
-    stopped: Option<Stopped>,
-    /// Stops the lanes of the origin at hand.
-    cancel: Option<Cancel>,
+    /// Why nobody can go on.
+    stopped: Option<Error>,
     /// Where a source of unknown size ended.
     end: Option<u64>,
+}
+
+impl State {
+    /// Whether anything is left that a lane of this team could read now.
+    fn has_work(&self, team: &Team, now: Instant) -> bool {
+        !self.todo.is_empty() || (!team.reading.whole && self.slowest(now).is_some())
+    }
+
+    /// What is being read and takes the longest, if it is worth dividing.
+    fn slowest(&self, now: Instant) -> Option<&Arc<Span>> {
+        let times = self.spans.iter().filter_map(|(_, span)| Some((span.takes(RANGE_LEAST, now)?, span)));
+        times.max_by_key(|(time, _)| *time).filter(|(time, _)| *time >= WORTH_DIVIDING).map(|(_, span)| span)
+    }
+
+    /// Everything was read, as far as anybody knows by now.
+    fn is_done(&self) -> bool {
+        self.todo.is_empty() && self.spans.is_empty()
+    }
 }
 
 impl Board {
@@ -92,31 +106,27 @@ impl Board {
         file: File,
         size: Option<u64>,
         limits: Option<Arc<NodeLimits>>,
+        least_rate: LeastRate,
         progress: Progress,
         pieces: Pieces,
         frontier: Frontier,
     ) -> Arc<Self> {
-        let pace = Pace::new(1, Instant::now(), 0);
         let abandon = frontier.abandon();
         let state = State {
             pieces,
             frontier,
             todo: Vec::new(),
+            spans: Vec::new(),
+            teams: Vec::new(),
             differences: Vec::new(),
-            lanes: 0,
-            pace,
-            failures: 0,
-            patience: 0,
-            stalls_left: 0,
-            whole: false,
             stopped: None,
-            cancel: None,
             end: None,
         };
         Arc::new(Self {
             file,
             size,
             limits,
+            least_rate,
             progress,
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -126,80 +136,172 @@ impl Board {
         })
     }
 
-    /// Sets up a run of one origin's lanes over the ranges `todo`.
-    pub(super) fn begin(&self, todo: Vec<Range<u64>>, reading: Reading, cancel: &Cancel) {
+    /// Sets up a run over the ranges `todo`, by a team for each of `readings`. `compares`: the bytes are held against those
+    /// that are there, and replace them.
+    pub(super) fn begin(&self, todo: Vec<Range<u64>>, compares: bool, readings: Vec<(Reading, Cancel)>) {
         let mut state = locked(&self.state);
+        let now = Instant::now();
+        self.compares.store(compares, Ordering::Relaxed);
         state.todo = todo;
-        self.compares.store(reading.compares, Ordering::Relaxed);
-        state.pace = Pace::new(reading.most, Instant::now(), self.total());
-        (state.failures, state.patience, state.whole) = (0, reading.patience, reading.whole);
-        state.stalls_left = reading.stalls;
+        state.spans.clear();
+        state.teams = readings.into_iter().map(|(reading, cancel)| Team::new(reading, cancel, now)).collect();
         (state.stopped, state.end) = (None, None);
-        state.cancel = Some(cancel.clone());
     }
 
-    /// How many more lanes there should be now; they are counted as running.
-    pub(super) fn more_lanes(&self) -> usize {
-        let mut state = locked(&self.state);
+    /// How many more lanes a team should have now; they are counted as running.
+    pub(super) fn more_lanes(&self, team: usize) -> usize {
+        let mut guard = locked(&self.state);
+        let state = &mut *guard;
+        let now = Instant::now();
         if state.stopped.is_some() {
             return 0;
         }
-        let wanted = state.pace.lanes(Instant::now(), self.total());
-        let more = if state.todo.is_empty() { 0 } else { wanted.saturating_sub(state.lanes) };
-        state.lanes = state.lanes.saturating_add(more);
+        let has_work = state.teams.get(team).is_some_and(|team| state.has_work(team, now));
+        let Some(team) = state.teams.get_mut(team).filter(|team| team.stopped.is_none()) else { return 0 };
+        let wanted = team.pace.lanes(now, team.bytes, team.delivering);
+        let more = if has_work { wanted.saturating_sub(team.lanes) } else { 0 };
+        team.lanes = team.lanes.saturating_add(more);
         more
     }
 
-    /// Waits for a change, at most so long; gives whether lanes are still running.
-    pub(super) fn wait(&self, limit: Duration) -> bool {
+    /// Waits for a change, at most so long; gives whether the team has, or may yet have, anything to do.
+    pub(super) fn wait(&self, team: usize, limit: Duration) -> bool {
+        let busy = |state: &State| {
+            let Some(team) = state.teams.get(team) else { return false };
+            team.lanes > 0 || (state.stopped.is_none() && team.stopped.is_none() && !state.is_done())
+        };
         let state = locked(&self.state);
-        if state.lanes == 0 {
+        if !busy(&state) {
             return false;
         }
         let waited = self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner);
-        waited.0.lanes > 0
+        busy(&waited.0)
     }
 
-    /// How the run ended, after its last lane did: `Ok` when everything was read.
-    pub(super) fn outcome(&self) -> Result<(), Stopped> {
-        let mut state = locked(&self.state);
-        state.cancel = None;
-        state.stopped.take().map_or(Ok(()), Err)
-    }
-
-    /// Stops all lanes, because of the first thing that went wrong.
-    pub(super) fn stop(&self, why: Stopped) {
-        if matches!(why, Stopped::All(_)) {
-            // Lanes may be waiting for it with the board in their hands.
-            self.abandon.store(true, Ordering::Relaxed);
-        }
-        let cancel = {
-            let mut state = locked(&self.state);
-            state.stopped.get_or_insert(why);
-            state.cancel.clone()
+    /// Waits for a change, at most so long; gives whether any team is at work. Once everything is there, those that have not
+    /// begun yet are told to stop.
+    pub(super) fn wait_for_all(&self, limit: Duration) -> bool {
+        let (at_work, idle) = {
+            let state = locked(&self.state);
+            let waited = self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner);
+            let state = waited.0;
+            let over = state.is_done() || state.stopped.is_some();
+            let idle = state.teams.iter().filter(|team| over && !team.gone).map(|team| team.cancel.clone());
+            (state.teams.iter().any(|team| !team.gone), idle.collect::<Vec<_>>())
         };
-        if let Some(cancel) = cancel {
-            cancel.cancel();
+        idle.iter().for_each(Cancel::cancel);
+        at_work
+    }
+
+    /// A team's crew has ended.
+    pub(super) fn crew_ended(&self, team: usize) {
+        if let Some(team) = locked(&self.state).teams.get_mut(team) {
+            team.gone = true;
         }
         self.changed.notify_all();
     }
 
-    /// The next range for a lane, unless there is none or all are to stop.
-    pub(super) fn take_range(&self) -> Option<Range<u64>> {
+    /// A team that failed since this was last asked, while others go on: its number, why, and how many bytes it brought.
+    pub(super) fn next_failed(&self) -> Option<(usize, Error, u64)> {
         let mut state = locked(&self.state);
-        if state.stopped.is_some() {
+        if state.stopped.is_some() || state.teams.iter().all(Team::has_failed) {
             return None;
         }
-        if state.whole {
-            return (!state.todo.is_empty()).then(|| state.todo.remove(0));
-        }
-        let lanes = state.lanes;
-        pace::cut(&mut state.todo, lanes, HOLE as u64)
+        let failed = |(_, team): &(usize, &mut Team)| team.gone && !team.told && team.has_failed();
+        let (number, team) = state.teams.iter_mut().enumerate().find(failed)?;
+        team.told = true;
+        Some((number, team.stopped.clone()?, team.bytes))
     }
 
-    /// A lane read `range` up to `reached`. Gives how often reads failed by now, when it should pause.
-    pub(super) fn range_ended(&self, range: Range<u64>, (reached, outcome): (u64, Result<()>)) -> Option<u32> {
-        let left = reached.min(range.end)..range.end;
+    /// How the run ended, after its last lane did: `Ok` when everything was read; else the failure of the last team.
+    pub(super) fn outcome(&self) -> Result<(), Stopped> {
+        let mut state = locked(&self.state);
+        if let Some(error) = state.stopped.take() {
+            return Err(Stopped::All(error));
+        }
+        // Who gave all that was wanted and failed is no good all the same.
+        if state.is_done() && !state.teams.iter().all(Team::has_failed) {
+            return Ok(());
+        }
+        let last = state.teams.iter().find(|team| !team.told && team.has_failed());
+        let left_over = || {
+            let message = "the bytes that are left are nobody's to read";
+            Stopped::All(Error::new(ErrorKind::Internal, "left-over", message).scoped(Scope::Node))
+        };
+        Err(last.and_then(|team| team.stopped.clone()).map_or_else(left_over, Stopped::Origin))
+    }
+
+    /// Stops all lanes: nobody can go on.
+    pub(super) fn stop_all(&self, error: Error) {
+        // Lanes may be waiting for it with the board in their hands.
+        self.abandon.store(true, Ordering::Relaxed);
+        let cancels: Vec<Cancel> = {
+            let mut state = locked(&self.state);
+            state.stopped.get_or_insert(error);
+            state.teams.iter().map(|team| team.cancel.clone()).collect()
+        };
+        cancels.iter().for_each(Cancel::cancel);
+        self.changed.notify_all();
+    }
+
+    /// Stops a team, because of the first thing that went wrong.
+    pub(super) fn stop_team(&self, team: usize, error: Error) {
+        let cancel = {
+            let mut state = locked(&self.state);
+            let Some(team) = state.teams.get_mut(team) else { return };
+            team.stopped.get_or_insert(error);
+            team.cancel.clone()
+        };
+        cancel.cancel();
+        self.changed.notify_all();
+    }
+
+    /// The next thing to do for a lane.
+    pub(super) fn next_task(&self, team: usize) -> Task {
+        let mut guard = locked(&self.state);
+        let state = &mut *guard;
+        let now = Instant::now();
+        let Some(own) = state.teams.get(team) else { return Task::Leave };
+        if state.stopped.is_some() || own.stopped.is_some() || own.has_too_many() {
+            return Task::Leave;
+        }
+        if let Some(pause) = own.not_before().and_then(|until| until.checked_duration_since(now))
+            && !pause.is_zero()
+        {
+            return Task::Pause(pause);
+        }
+        let whole = own.reading.whole;
+        let range = if whole {
+            (!state.todo.is_empty()).then(|| state.todo.remove(0))
+        } else {
+            let lanes = state.teams.iter().map(|team| team.lanes).sum();
+            let divided = |state: &State| state.slowest(now)?.divide(RANGE_LEAST, HOLE as u64);
+            pace::cut(&mut state.todo, lanes, HOLE as u64).or_else(|| divided(state))
+        };
+        let Some(range) = range else { return Task::Leave };
+        // What replaces other bytes is judged by whose they are: that is no place to be clever.
+        let span = Arc::new(Span::new(&range, !whole && self.size.is_some() && !self.compares()));
+        state.spans.push((team, Arc::clone(&span)));
+        Task::Read(span)
+    }
+
+    /// Looks whether the reads of a team bring enough.
+    pub(super) fn judge(&self, team: usize) {
+        let now = Instant::now();
+        let state = locked(&self.state);
+        let own = state.spans.iter().filter(|(of, _)| *of == team);
+        own.for_each(|(_, span)| span.judge(self.least_rate, now));
+    }
+
+    /// A lane read a range up to `reached`. Gives how often reads failed by now, when it should pause.
+    pub(super) fn span_ended(
+        &self,
+        team: usize,
+        span: &Arc<Span>,
+        (reached, outcome): (u64, Result<()>),
+    ) -> Option<u32> {
+        let end = span.end();
+        let left = reached.min(end)..end;
         let short = |size: u64| {
             Err(Error::new(
                 ErrorKind::Corrupt,
@@ -211,65 +313,76 @@ impl Board {
             (Ok(()), Some(size)) if !left.is_empty() => short(size),
             (outcome, _) => outcome,
         };
-        let Err(error) = outcome else { return None };
-        let (stop, failures) = {
-            let mut state = locked(&self.state);
-            if state.stopped.is_some() {
-                return None;
-            }
-            let passing = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Io)
-                && matches!(error.scope(), Scope::Location | Scope::Handler);
-            state.failures = state.failures.saturating_add(1);
-            let stalled = error.code() == STALLED;
-            let worn_out = stalled && state.stalls_left == 0;
-            state.stalls_left = state.stalls_left.saturating_sub(u32::from(stalled));
-            if passing && !worn_out && state.failures <= state.patience {
-                // In its place, so that ranges are still read in order.
-                let at = state.todo.partition_point(|range| range.start < left.start);
-                state.todo.insert(at, left);
-                let others = state.lanes.saturating_sub(1);
-                if others > 0 {
-                    state.pace.refused(others);
-                }
-                (None, state.failures)
-            } else if matches!(error.scope(), Scope::Location | Scope::Handler) {
-                (Some(Stopped::Origin(error)), 0)
-            } else {
-                (Some(Stopped::All(error)), 0)
-            }
+        let mut state = locked(&self.state);
+        state.spans.retain(|(_, other)| !Arc::ptr_eq(other, span));
+        let Err(error) = outcome else {
+            drop(state);
+            self.changed.notify_all();
+            return None;
         };
-        match stop {
-            Some(why) => {
-                self.stop(why);
-                None
-            }
-            None => Some(failures),
+        if !left.is_empty() {
+            // In its place, so that ranges are still read in order.
+            let at = state.todo.partition_point(|range| range.start < left.start);
+            state.todo.insert(at, left);
         }
+        let own = state.teams.get_mut(team)?;
+        let verdict = match own.stopped {
+            Some(_) => None,
+            None => Some(own.failed(&error, span.began(), Instant::now())),
+        };
+        let stopped = state.stopped.is_some();
+        drop(state);
+        self.changed.notify_all();
+        match verdict.filter(|_| !stopped)? {
+            Verdict::Again(failures) => return Some(failures),
+            Verdict::Leave => self.stop_team(team, error),
+            Verdict::StopAll => self.stop_all(error),
+        }
+        None
     }
 
-    /// A lane has nothing more to do.
-    pub(super) fn lane_ended(&self) {
-        let mut state = locked(&self.state);
-        state.lanes = state.lanes.saturating_sub(1);
-        drop(state);
+    /// A lane has nothing more to do. `delivered`: it brought bytes.
+    pub(super) fn lane_ended(&self, team: usize, delivered: bool) {
+        if let Some(team) = locked(&self.state).teams.get_mut(team) {
+            team.lanes = team.lanes.saturating_sub(1);
+            team.delivering = team.delivering.saturating_sub(usize::from(delivered));
+        }
         self.changed.notify_all();
     }
 
-    /// The node has no connection for another lane.
-    pub(super) fn refuse_lanes(&self) {
-        let mut state = locked(&self.state);
-        let others = state.lanes.saturating_sub(1);
-        state.pace.refused(others);
+    /// A lane brought its first bytes.
+    pub(super) fn lane_delivers(&self, team: usize) {
+        if let Some(team) = locked(&self.state).teams.get_mut(team) {
+            team.delivering = team.delivering.saturating_add(1);
+        }
     }
 
-    /// `buffer` was written to the stage at `range`, from `origin`; `differs`: it replaced other bytes. Gives a buffer for
-    /// the next bytes.
-    pub(super) fn arrived(&self, range: Range<u64>, origin: u32, buffer: Vec<u8>, differs: bool) -> Result<Vec<u8>> {
-        let filled = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(buffer.len());
-        self.total.fetch_add(filled as u64, Ordering::Relaxed);
+    /// The node has no connection for another lane of a team.
+    pub(super) fn refuse_lane(&self, team: usize) {
+        if let Some(team) = locked(&self.state).teams.get_mut(team) {
+            let others = team.lanes.saturating_sub(1);
+            team.pace.refused(others, Instant::now());
+        }
+    }
+
+    /// `buffer` was written to the stage at `range`, by a lane of `team`, from `origin`; `differs`: it replaced other bytes.
+    /// Gives a buffer for the next bytes.
+    pub(super) fn arrived(
+        &self,
+        team: usize,
+        range: Range<u64>,
+        origin: u32,
+        buffer: Vec<u8>,
+        differs: bool,
+    ) -> Result<Vec<u8>> {
+        let count = range.end.saturating_sub(range.start);
+        let filled = usize::try_from(count).unwrap_or(buffer.len());
+        self.total.fetch_add(count, Ordering::Relaxed);
         let mut guard = locked(&self.state);
         let state = &mut *guard;
-        state.failures = 0;
+        if let Some(team) = state.teams.get_mut(team) {
+            team.arrived(count);
+        }
         if self.compares() {
             if differs {
                 let mut there = state.pieces.iter();
@@ -307,6 +420,13 @@ impl Board {
         locked(&self.state).pieces.clone()
     }
 
+    /// Gives up what is there beyond the first gap, of `size` bytes, none of which the digest was given.
+    pub(super) fn keep_front(&self, size: u64) {
+        let mut state = locked(&self.state);
+        let front = state.pieces.reach(0);
+        state.pieces.cut(&(front..size));
+    }
+
     /// Which bytes are there, and up to where the digest has come among them, with its state there; none if it was ended.
     pub(super) fn snapshot(&self) -> (Pieces, Option<(u64, Receiver<String>)>) {
         let state = locked(&self.state);
@@ -342,6 +462,11 @@ impl Board {
     /// Bytes that arrived in all, also those that replaced others.
     pub(super) fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
+    }
+
+    /// The least rate of a read.
+    pub(super) fn least_rate(&self) -> LeastRate {
+        self.least_rate
     }
 
     /// How many bytes there are to be, if that is known.

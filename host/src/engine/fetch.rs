@@ -8,39 +8,39 @@ use std::time::{Duration, Instant};
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
-use super::board::{Board, Reading, Stopped};
+use super::board::{Board, Stopped};
+use super::crew::{Crew, TICK};
 use super::frontier::Frontier;
-use super::lane::Lane;
+use super::origins::Origins;
+use super::pace::LANES_MAX;
 use super::pump::pump;
 use super::resume::{Resume, Resumed};
 use super::supply::{Origin, Supply};
-use super::{Method, Moved, Want};
+use super::team::Reading;
+use super::{Method, Moved, Sizes, Want};
+use crate::cancel::Cancel;
 use crate::complaint::complain;
 use crate::digest::{Algorithm, Digest};
 use crate::plugin::{CallContext, OpenedSource};
 use crate::stage::Stage;
 
-/// How often the coordinator looks at its lanes.
-const TICK: Duration = Duration::from_millis(50);
-/// Failures in a row that one origin may have when there is no other, and when there is.
-const PATIENCE: u32 = 6;
-const PATIENCE_WITH_OTHERS: u32 = 1;
-/// Stalls in all that one origin may have while there is another.
-const STALLS_WITH_OTHERS: u32 = 2;
+/// The most origins that are read at once.
+const COMBINED_MOST: usize = 4;
+/// What a source says that can be read from its start alone, where it was thought to be ranged.
+pub(super) const RANGE_IGNORED: &str = "range-ignored";
 
 /// The bytes of one image on their way, from whatever origin.
 pub(super) struct Fetch {
     board: Arc<Board>,
     size: Option<u64>,
-    /// The names of the origins that gave bytes, by number. Those of an earlier run come first and are not those of this
-    /// one, even where they have their names.
-    origins: Vec<String>,
-    earlier: usize,
-    /// In the order in which they joined.
-    joined: Vec<u32>,
+    origins: Origins,
     resume: Option<Resume>,
     /// Bytes of several origins turned out not to be the image: from now on they are held against each other.
     mixed: bool,
+    /// Origins that can only be read from their start, though they said otherwise.
+    whole: Vec<u32>,
+    /// Bytes of origins that were left while others went on.
+    left: u64,
 }
 
 /// How a run of one origin ended.
@@ -77,9 +77,10 @@ impl Fetch {
         frontier.catch_up(&resumed.pieces)?;
         let joined = resumed.pieces.origins().into_iter().collect();
         let progress = Arc::clone(&call.progress);
-        let board = Board::new(file()?, size, want.limits.clone(), progress, resumed.pieces, frontier);
-        let earlier = resumed.origins.len();
-        Ok(Self { board, size, origins: resumed.origins, earlier, joined, resume, mixed: false })
+        let board =
+            Board::new(file()?, size, want.limits.clone(), want.least_rate(), progress, resumed.pieces, frontier);
+        let origins = Origins::new(resumed.origins, joined);
+        Ok(Self { board, size, origins, resume, mixed: false, whole: Vec::new(), left: 0 })
     }
 
     /// Bytes that arrived in this run of the program.
@@ -92,7 +93,12 @@ impl Fetch {
         self.size.is_some()
     }
 
-    /// Reads what is missing from `origin`.
+    /// Bytes that came from origins that were left while others went on, since this was last asked.
+    pub(super) fn take_left(&mut self) -> u64 {
+        std::mem::take(&mut self.left)
+    }
+
+    /// Reads what is missing from `origin`, and from others at the same time where their stores want that.
     pub(super) fn run(
         &mut self,
         origin: &Origin,
@@ -101,16 +107,13 @@ impl Fetch {
         want: &Want<'_>,
         supply: &mut dyn Supply,
     ) -> Result<Ran> {
-        let number = self.number(origin)?;
+        let number = self.origins.number(origin, source.info())?;
         let before = self.board.total();
+        let lead = Lead { origin, source, number };
         let outcome = if self.mixed {
-            self.replace(number, origin, source, stage, want, supply).map(Some)
+            self.replace(&lead, stage, want, supply).map(Some)
         } else {
-            let todo = match self.size {
-                Some(size) => self.board.pieces().missing(size),
-                None => std::iter::once(0..want.limit).collect(),
-            };
-            self.read(number, origin, source, stage, todo, supply.has_other()).map(|()| None)
+            self.fill(&lead, stage, want, supply).map(|()| None)
         };
         match outcome {
             Ok(Some(moved)) => Ok(Ran::Complete(Box::new(moved))),
@@ -124,74 +127,101 @@ impl Fetch {
         }
     }
 
-    fn number(&mut self, origin: &Origin) -> Result<u32> {
-        let mut ours = self.origins.iter().enumerate().skip(self.earlier);
-        let at = ours.find(|(_, name)| **name == origin.name).map(|(at, _)| at).unwrap_or_else(|| {
-            self.origins.push(origin.name.clone());
-            self.origins.len().saturating_sub(1)
-        });
-        let number = u32::try_from(at);
-        let number = number.map_err(|_| Error::new(ErrorKind::Limit, "origins", "too many locations"))?;
-        if !self.joined.contains(&number) {
-            self.joined.push(number);
+    /// Reads everything that is missing.
+    fn fill(
+        &mut self,
+        lead: &Lead<'_>,
+        stage: &mut Stage<'_>,
+        want: &Want<'_>,
+        supply: &mut dyn Supply,
+    ) -> Result<(), Stopped> {
+        let missing = |fetch: &Self| match fetch.size {
+            Some(size) => fetch.board.pieces().missing(size),
+            None => std::iter::once(0..want.limit).collect(),
+        };
+        let outcome = self.read(lead, stage, want, missing(self), supply);
+        match (&outcome, self.size) {
+            (Err(Stopped::Origin(error)), Some(size))
+                if error.code() == RANGE_IGNORED && !self.whole.contains(&lead.number) =>
+            {
+                // In one stream, then, over everything that follows the first gap.
+                self.whole.push(lead.number);
+                self.board.keep_front(size);
+                if let Some(resume) = &mut self.resume {
+                    resume.checkpoint(&self.board, stage, &self.origins.names()).map_err(Stopped::All)?;
+                }
+                self.read(lead, stage, want, missing(self), supply)
+            }
+            _ => outcome,
         }
-        Ok(number)
     }
 
-    /// Reads `todo` from one origin, on as many lanes as are worth it.
+    /// Reads `todo` on as many lanes as are worth it.
     fn read(
         &mut self,
-        number: u32,
-        origin: &Origin,
-        source: &dyn OpenedSource,
+        lead: &Lead<'_>,
         stage: &mut Stage<'_>,
+        want: &Want<'_>,
         todo: Vec<Range<u64>>,
-        others: bool,
+        supply: &mut dyn Supply,
     ) -> Result<(), Stopped> {
-        let info = source.info();
-        let most = match (&self.size, info.ranged && info.size.is_some()) {
-            (Some(_), true) => super::pace::LANES_MAX,
-            _ => 1,
+        let info = lead.source.info();
+        let whole = self.whole.contains(&lead.number) || !info.ranged;
+        let ranged = self.size.is_some() && info.size.is_some() && !whole;
+        let companions =
+            if ranged && !self.mixed { supply.companions(COMBINED_MOST.saturating_sub(1)) } else { Vec::new() };
+        let others = supply.has_other() || !companions.is_empty();
+        let most = if ranged { LANES_MAX } else { 1 };
+        let mut readings = Vec::new();
+        let mut reading = |whole: bool, most: usize, origin: &Origin| -> Result<Cancel, Stopped> {
+            let cancel = origin.call.cancel.child().map_err(Stopped::All)?;
+            readings.push((Reading { whole, most, others }, cancel.clone()));
+            Ok(cancel)
         };
-        let cancel = origin.call.cancel.child().map_err(Stopped::All)?;
-        let (patience, stalls) = if others { (PATIENCE_WITH_OTHERS, STALLS_WITH_OTHERS) } else { (PATIENCE, u32::MAX) };
-        let board = Arc::clone(&self.board);
-        let whole = !info.ranged || info.size.is_none();
-        board.begin(todo, Reading { compares: self.mixed, whole, most, patience, stalls }, &cancel);
+        let cancel = reading(!ranged, most, lead.origin)?;
+        let joining: Vec<(Origin, Cancel)> = companions
+            .into_iter()
+            .map(|origin| reading(false, LANES_MAX, &origin).map(|cancel| (origin, cancel)))
+            .collect::<Result<_, _>>()?;
+        self.board.begin(todo, self.mixed, readings);
+        let sizes = want.sizes();
+        let Self { board, origins, resume, mixed, left, .. } = self;
+        let mut resume = resume.as_mut().filter(|_| !*mixed);
+        let mut tell = |supply: &mut dyn Supply| {
+            while let Some((team, error, bytes)) = board.next_failed() {
+                let origin = joining.get(team.wrapping_sub(1)).map_or(lead.origin, |(origin, _)| origin);
+                *left = left.saturating_add(bytes);
+                supply.dropped(origin, error, bytes);
+            }
+        };
         std::thread::scope(|scope| {
-            let mut first = true;
-            loop {
-                for _ in 0..board.more_lanes() {
-                    let lane = Lane { board: &board, origin, number, source, cancel: &cancel, first };
-                    first = false;
-                    let spawned =
-                        std::thread::Builder::new().name("lane".into()).spawn_scoped(scope, move || lane.run());
-                    if let Err(error) = spawned {
-                        board.stop(Stopped::All(Error::os(&error, "start a thread").scoped(Scope::Node)));
-                        board.lane_ended();
-                    }
-                }
+            let Lead { origin, source, number } = *lead;
+            let crew = Crew { board, team: 0, origin, number, source, cancel: &cancel, whole };
+            spawn(scope, board, 0, move || crew.run());
+            for (at, (origin, cancel)) in joining.iter().enumerate() {
+                let join = Joining { board, team: at.saturating_add(1), origin, origins, cancel };
+                spawn(scope, board, join.team, move || join.run(sizes));
+            }
+            // Waits at least once, for crews that have not begun.
+            while board.wait_for_all(TICK) {
                 // Asking is what makes a passed deadline fire.
-                if let Err(cancelled) = origin.call.cancel.check() {
-                    board.stop(Stopped::All(cancelled));
+                if let Err(cancelled) = lead.origin.call.cancel.check() {
+                    board.stop_all(cancelled);
                 }
-                if !board.wait(TICK) {
-                    break;
-                }
-                if !self.mixed
-                    && let Some(resume) = &mut self.resume
-                    && let Err(error) = resume.checkpoint_if_due(&board, stage, &self.origins)
+                tell(supply);
+                if let Some(resume) = resume.as_mut()
+                    && let Err(error) = resume.checkpoint_if_due(board, stage, &origins.names())
                 {
-                    board.stop(Stopped::All(error));
+                    board.stop_all(error);
                 }
             }
         });
+        tell(supply);
         let outcome = board.outcome();
         // What arrived until now need not be fetched again, whoever goes on.
         if let Err(stopped) = &outcome
-            && !self.mixed
-            && let Some(resume) = &mut self.resume
-            && let Err(error) = resume.checkpoint(&board, stage, &self.origins)
+            && let Some(resume) = resume
+            && let Err(error) = resume.checkpoint(board, stage, &origins.names())
         {
             match stopped {
                 // Nobody goes on with bytes that are not on the disk and never will be.
@@ -255,9 +285,9 @@ impl Fetch {
         let origins: BTreeSet<u32> = self.board.pieces().origins();
         let mut moved = Moved::new(Method::Stream, bytes, digest);
         // A location that gave bytes in an earlier run as well is still one.
-        for name in origins.iter().filter_map(|number| self.origins.get(*number as usize)) {
-            if !moved.locations.contains(name) {
-                moved.locations.push(name.clone());
+        for name in origins.iter().filter_map(|number| self.origins.name(*number)) {
+            if !moved.locations.contains(&name) {
+                moved.locations.push(name);
             }
         }
         moved
@@ -267,15 +297,14 @@ impl Fetch {
     /// the image.
     fn replace(
         &mut self,
-        number: u32,
-        origin: &Origin,
-        source: &dyn OpenedSource,
+        lead: &Lead<'_>,
         stage: &mut Stage<'_>,
         want: &Want<'_>,
         supply: &mut dyn Supply,
     ) -> Result<Moved, Stopped> {
         let size = self.size.unwrap_or(0);
-        let mut suspects: Vec<u32> = self.joined.iter().rev().copied().filter(|suspect| *suspect != number).collect();
+        let mut suspects: Vec<u32> =
+            self.origins.joined().into_iter().rev().filter(|suspect| *suspect != lead.number).collect();
         // Those whose bytes were contradicted before come first: what others confirmed need not be fetched again for it.
         let contradicted = |suspect: u32| self.board.differences().iter().any(|difference| difference.of == suspect);
         suspects.sort_by_key(|suspect| !contradicted(*suspect));
@@ -285,24 +314,24 @@ impl Fetch {
             if todo.is_empty() {
                 continue;
             }
-            self.read(number, origin, source, stage, todo, supply.has_other())?;
+            self.read(lead, stage, want, todo, supply)?;
             let contradicted = self.board.differences().iter().any(|difference| difference.of == suspect);
             if (contradicted || self.board.differences().len() > known)
-                && let Some(moved) = self.judge(origin, stage, want, supply)?
+                && let Some(moved) = self.judge(lead.origin, stage, want, supply)?
             {
                 return Ok(moved);
             }
         }
         let missing = self.board.pieces().missing(size);
         if !missing.is_empty() {
-            self.read(number, origin, source, stage, missing, supply.has_other())?;
-            if let Some(moved) = self.judge(origin, stage, want, supply)? {
+            self.read(lead, stage, want, missing, supply)?;
+            if let Some(moved) = self.judge(lead.origin, stage, want, supply)? {
                 return Ok(moved);
             }
         }
         // All of it is this origin's now, and it is not the image: none of it is worth keeping.
         self.board.clear();
-        self.joined.clear();
+        self.origins.forget_joined();
         let message = "the location's bytes are not the image's";
         Err(Stopped::Origin(Error::new(ErrorKind::Corrupt, "digest-mismatch", message)))
     }
@@ -325,15 +354,73 @@ impl Fetch {
         for difference in self.board.differences() {
             // Who replaced them may have lied as well, and been replaced in turn.
             let stands = pieces.origin_at(difference.offset) == Some(difference.by);
-            let Some(name) = self.origins.get(difference.of as usize).filter(|_| stands) else { continue };
-            if (difference.of as usize) < self.earlier {
+            let Some(name) = self.origins.name(difference.of).filter(|_| stands) else { continue };
+            if self.origins.is_earlier(difference.of) {
                 // The location may have changed since, or the disk.
                 complain(format_args!("bytes that an earlier run had from {name} are not the image's"));
             } else {
-                supply.lied(name, &format!("its bytes from {} on are not the image's", difference.offset));
+                supply.lied(&name, &format!("its bytes from {} on are not the image's", difference.offset));
             }
         }
         Ok(Some(self.moved(size, digest)))
+    }
+}
+
+/// The origin that a run is about.
+struct Lead<'a> {
+    origin: &'a Origin,
+    source: &'a dyn OpenedSource,
+    number: u32,
+}
+
+/// Another origin that is read at the same time, once it is open.
+struct Joining<'a> {
+    board: &'a Arc<Board>,
+    team: usize,
+    origin: &'a Origin,
+    origins: &'a Origins,
+    cancel: &'a Cancel,
+}
+
+impl Joining<'_> {
+    fn run(&self, sizes: Sizes) {
+        let Self { board, team, origin, cancel, .. } = *self;
+        match self.open(sizes) {
+            Ok((number, source)) => {
+                Crew { board, team, origin, number, source: source.as_ref(), cancel, whole: false }.run();
+            }
+            Err(error) => board.stop_team(team, error),
+        }
+    }
+
+    fn open(&self, sizes: Sizes) -> Result<(u32, Box<dyn OpenedSource>)> {
+        let begun = self.origin.call.begin()?;
+        let call = CallContext { cancel: self.cancel.clone(), ..begun };
+        let source = self.origin.handler.open(&call, &self.origin.request)?;
+        let info = source.info();
+        if !info.ranged || info.size.is_none() {
+            let message = "it cannot be read in ranges, and so not together with others";
+            return Err(Error::new(ErrorKind::Unsupported, "not-ranged", message).scoped(Scope::Location));
+        }
+        sizes.check(info.size)?;
+        Ok((self.origins.number(self.origin, info)?, source))
+    }
+}
+
+/// Runs a crew on a thread of its own.
+fn spawn<'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    board: &'scope Board,
+    team: usize,
+    work: impl FnOnce() + Send + 'scope,
+) {
+    let run = move || {
+        work();
+        board.crew_ended(team);
+    };
+    if let Err(error) = std::thread::Builder::new().name("crew".into()).spawn_scoped(scope, run) {
+        board.stop_all(Error::os(&error, "start a thread").scoped(Scope::Node));
+        board.crew_ended(team);
     }
 }
 

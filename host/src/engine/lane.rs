@@ -1,22 +1,23 @@
 //! One connection to an origin: reads range after range into the stage.
 
 use std::fs::File;
-use std::ops::Range;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::board::{Board, Stopped};
+use super::board::{Board, Task};
+use super::crew::Crew;
 use super::pump::{CHUNK, write_sparse};
-use super::supply::Origin;
+use super::span::Span;
 use super::writeback::Writeback;
 use super::{too_large, written};
 use crate::cancel::Cancel;
 use crate::disk;
-use crate::plugin::{ByteSink, CallContext, OpenedSource};
+use crate::plugin::{ByteSink, CallContext};
 use crate::stage::stage_error;
 
 /// The first pause after a failure, and the longest.
@@ -25,93 +26,116 @@ const PAUSE_MOST: Duration = Duration::from_secs(5);
 
 /// What a lane works on.
 pub(super) struct Lane<'a> {
-    pub(super) board: &'a Arc<Board>,
-    pub(super) origin: &'a Origin,
-    /// The origin's number on the board.
-    pub(super) number: u32,
-    pub(super) source: &'a dyn OpenedSource,
-    /// Of the lanes of this origin.
-    pub(super) cancel: &'a Cancel,
-    /// Whether only as many lanes run as the node's limits allow; the first lane waits.
-    pub(super) first: bool,
+    crew: &'a Crew<'a>,
+    /// Whether it is the first of its crew, which waits for a connection; the others are only wanted where there is one to
+    /// spare.
+    first: bool,
 }
 
-impl Lane<'_> {
+impl<'a> Lane<'a> {
+    pub(super) fn new(crew: &'a Crew<'a>, first: bool) -> Self {
+        Self { crew, first }
+    }
+
     /// Reads until there is nothing more to read, or something is wrong.
     pub(super) fn run(&self) {
+        let Crew { board, team, cancel, .. } = self.crew;
+        let delivered = Arc::new(AtomicBool::new(false));
         let outcome = self.connect();
         if let Ok(Some(_connection)) = &outcome {
-            while let Some(range) = self.board.take_range() {
-                let left = self.read(range.clone());
-                if let Some(failures) = self.board.range_ended(range, left) {
-                    pause(self.cancel, failures);
+            loop {
+                match board.next_task(*team) {
+                    Task::Leave => break,
+                    Task::Pause(pause) => sleep(cancel, pause),
+                    Task::Read(span) => {
+                        let outcome = self.read(&span, &delivered);
+                        if let Some(failures) = board.span_ended(*team, &span, outcome) {
+                            pause(cancel, failures);
+                        }
+                    }
                 }
             }
         } else if let Err(error) = outcome {
-            self.board.stop(Stopped::All(error));
+            // Whoever was told to stop while waiting has no part in why.
+            if error.kind() == ErrorKind::Cancelled {
+                board.stop_team(*team, error);
+            } else {
+                board.stop_all(error);
+            }
         }
-        self.board.lane_ended();
+        board.lane_ended(*team, delivered.load(Ordering::Relaxed));
     }
 
     /// A connection within the node's limits. None: there is none to spare for one more lane.
     fn connect(&self) -> Result<Option<Option<super::limits::Connection>>> {
-        let Some(limits) = self.board.limits() else { return Ok(Some(None)) };
+        let Crew { board, team, origin, cancel, .. } = self.crew;
+        let Some(limits) = board.limits() else { return Ok(Some(None)) };
         if self.first {
-            return limits.connect(&self.origin.connects_to, self.cancel).map(|connection| Some(Some(connection)));
+            return limits.connect(&origin.connects_to, cancel).map(|connection| Some(Some(connection)));
         }
-        let connection = limits.try_connect(&self.origin.connects_to)?;
+        let connection = limits.try_connect(&origin.connects_to)?;
         if connection.is_none() {
-            self.board.refuse_lanes();
+            board.refuse_lane(*team);
         }
         Ok(connection.map(Some))
     }
 
     /// Reads one range; gives up to where its bytes have arrived, and how that ended.
-    fn read(&self, range: Range<u64>) -> (u64, Result<()>) {
-        let begin = || -> Result<(CallContext, u64)> {
-            let begun = self.origin.call.begin()?;
+    fn read(&self, span: &Arc<Span>, delivered: &Arc<AtomicBool>) -> (u64, Result<()>) {
+        let Crew { board, origin, source, whole, .. } = self.crew;
+        let (start, end) = (span.start(), span.end());
+        let begin = || -> Result<(CallContext, LaneSink)> {
+            let begun = origin.call.begin()?;
             // This lane's own, below the cancel of all lanes.
-            let cancel = self.cancel.child()?;
-            let from = if self.source.info().ranged { range.start } else { 0 };
-            Ok((CallContext { cancel, ..begun }, from))
+            let call = CallContext { cancel: self.crew.cancel.child()?, ..begun };
+            let sink = LaneSink {
+                board: Arc::clone(board),
+                file: board.file()?,
+                team: self.crew.team,
+                origin: self.crew.number,
+                skip_to: start,
+                at: if *whole { 0 } else { start },
+                span: Arc::clone(span),
+                delivered: Arc::clone(delivered),
+                buffer: Vec::new(),
+                filled: 0,
+                writeback: Writeback::default(),
+                cancel: call.cancel.clone(),
+                failed: None,
+            };
+            Ok((call, sink))
         };
-        let (call, from) = match begin() {
+        let (call, sink) = match begin() {
             Ok(begun) => begun,
-            Err(error) => return (range.start, Err(error)),
+            Err(error) => return (start, Err(error)),
         };
-        let sink = Arc::new(Mutex::new(LaneSink {
-            board: Arc::clone(self.board),
-            file: match self.board.file() {
-                Ok(file) => file,
-                Err(error) => return (range.start, Err(error)),
-            },
-            origin: self.number,
-            skip_to: range.start,
-            at: from,
-            end: range.end,
-            buffer: Vec::new(),
-            filled: 0,
-            writeback: Writeback::default(),
-            cancel: call.cancel.clone(),
-            failed: None,
-        }));
+        let from = sink.at;
         // A source that does not know its size is asked for everything, so that what is beyond the record's size shows.
-        let is_last = self.board.size().is_none_or(|size| range.end == size);
-        let to = if self.source.info().size.is_some() || !is_last { range.end } else { u64::MAX };
-        let outcome = self.source.read(&call, from..to, sink.clone());
+        let is_last = board.size().is_none_or(|size| end == size);
+        let to = if source.info().size.is_some() || !is_last { end } else { u64::MAX };
+        span.reads(&call.cancel);
+        let sink = Arc::new(Mutex::new(sink));
+        let outcome = source.read(&call, from..to, sink.clone());
         // A handler that was given up may still fill its room; nothing of that is taken.
         let Ok(mut sink) = sink.try_lock() else {
             let in_use = || Error::new(ErrorKind::Crashed, "sink-in-use", "the source handler still writes");
-            return (range.start, Err(outcome.err().unwrap_or_else(in_use)));
+            return (start, Err(outcome.err().unwrap_or_else(in_use)));
         };
         // What went wrong in here is the cause of what the handler then reports.
         let outcome = match sink.failed.take() {
             Some(error) => Err(error),
             None => sink.flush().and(outcome),
         };
-        let reached = sink.at.max(range.start);
-        if outcome.is_ok() && reached < range.end && self.board.size().is_none() {
-            self.board.ends_at(reached);
+        let reached = sink.at.max(start);
+        if span.is_cut_at(reached) {
+            // The rest is another lane's, and this one stopped the read for it.
+            return (reached, Ok(()));
+        }
+        if outcome.is_err() && span.is_too_slow() && self.crew.cancel.check().is_ok() {
+            return (reached, Err(board.least_rate().missed()));
+        }
+        if outcome.is_ok() && reached < end && board.size().is_none() {
+            board.ends_at(reached);
         }
         (reached, outcome)
     }
@@ -136,13 +160,15 @@ pub(super) fn sleep(cancel: &Cancel, pause: Duration) {
 struct LaneSink {
     board: Arc<Board>,
     file: File,
+    team: usize,
     origin: u32,
     /// Bytes before this are there already: the source can only be read from its start.
     skip_to: u64,
     /// Where the buffer's first byte belongs.
     at: u64,
-    /// Where the range ends.
-    end: u64,
+    span: Arc<Span>,
+    /// Whether the lane has brought any bytes.
+    delivered: Arc<AtomicBool>,
     buffer: Vec<u8>,
     filled: usize,
     writeback: Writeback,
@@ -162,6 +188,13 @@ impl LaneSink {
         if self.filled == 0 {
             return Ok(());
         }
+        self.span.hold(true);
+        let flushed = self.write();
+        self.span.hold(false);
+        flushed
+    }
+
+    fn write(&mut self) -> Result<()> {
         let bytes = self.buffer.get(..self.filled).unwrap_or_default();
         let end = self.at.saturating_add(bytes.len() as u64);
         if self.at >= self.skip_to {
@@ -171,7 +204,7 @@ impl LaneSink {
                 self.writeback.written_to(self.file.as_fd(), end);
             }
             let buffer = std::mem::take(&mut self.buffer);
-            self.buffer = self.board.arrived(self.at..end, self.origin, buffer, differs)?;
+            self.buffer = self.board.arrived(self.team, self.at..end, self.origin, buffer, differs)?;
             if let Some(limits) = self.board.limits() {
                 sleep_unless_zero(&self.cancel, limits.spend(end.saturating_sub(self.at))?);
             }
@@ -200,18 +233,22 @@ impl LaneSink {
         if self.buffer.is_empty() {
             self.buffer = vec![0; CHUNK];
         }
-        let left = self.end.saturating_sub(self.at).saturating_sub(self.filled as u64);
+        let at = self.at.saturating_add(self.filled as u64);
+        let want = want.max(1).min(self.flush_at().saturating_sub(self.filled));
+        let left = self.span.claim(at, want as u64);
+        if left == 0 && self.span.is_cut_at(at) {
+            return Err(Error::cancelled());
+        }
         if left == 0 {
             return Err(match self.board.size() {
                 Some(size) => {
                     let message = format!("the source gives more than the {size} bytes that it should have");
                     Error::new(ErrorKind::Corrupt, "long-body", message)
                 }
-                None => too_large(self.end),
+                None => too_large(self.span.end()),
             });
         }
-        let left = usize::try_from(left).unwrap_or(CHUNK);
-        let end = self.filled.saturating_add(want.max(1).min(left)).min(self.flush_at());
+        let end = self.filled.saturating_add(usize::try_from(left).unwrap_or(want));
         self.buffer
             .get_mut(self.filled..end)
             .ok_or_else(|| Error::new(ErrorKind::Internal, "sink-buffer", "the sink's buffer is short"))
@@ -246,6 +283,14 @@ impl ByteSink for LaneSink {
             return Err(error);
         }
         self.filled = end;
+        if self.span.arrived(filled as u64) && !self.delivered.swap(true, Ordering::Relaxed) {
+            self.board.lane_delivers(self.team);
+        }
+        if self.span.is_cut_at(self.at.saturating_add(end as u64)) {
+            // The source was asked for more, which another lane reads now.
+            self.flush()?;
+            self.cancel.cancel();
+        }
         Ok(())
     }
 }

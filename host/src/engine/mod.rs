@@ -5,21 +5,26 @@
 
 mod adopt;
 mod board;
+mod crew;
 mod extents;
 mod fetch;
 mod frontier;
 mod journal;
 mod lane;
 mod lease;
+mod least_rate;
 mod lent;
 mod limits;
+mod origins;
 mod output;
 mod pace;
 mod pieces;
 mod pump;
 mod queue;
 mod resume;
+mod span;
 mod supply;
+mod team;
 #[cfg(test)]
 mod tests;
 mod unpack;
@@ -40,6 +45,7 @@ use crate::publish::Dress;
 use crate::stage::Stage;
 
 use fetch::{Fetch, Ran};
+use least_rate::LeastRate;
 
 pub(crate) use limits::{LimitSettings, NodeLimits};
 pub(crate) use output::StageOutputs;
@@ -122,12 +128,45 @@ pub(crate) struct Want<'a> {
     pub(crate) resume_bytes: u64,
     /// For how long; those that are older are removed.
     pub(crate) stage_keep: Duration,
+    /// Bytes a second that a read must bring, over `stall`.
+    pub(crate) least_rate: u64,
+    /// How long a source may be silent.
+    pub(crate) stall: Duration,
 }
 
 impl Want<'_> {
     /// The digest to compute; `None` computes none.
     fn algorithm(&self) -> Option<Algorithm> {
         self.digest.map(|digest| digest.algorithm)
+    }
+
+    fn least_rate(&self) -> LeastRate {
+        LeastRate { bytes: self.least_rate, window: self.stall }
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes { wanted: self.size, limit: self.limit }
+    }
+}
+
+/// How many stored bytes there must, and may, be.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    wanted: Option<u64>,
+    limit: u64,
+}
+
+impl Sizes {
+    /// Refuses a size beyond the limit, the record's as well as the location's, and one that is not the record's, as soon as
+    /// it is known.
+    fn check(self, found: Option<u64>) -> Result<()> {
+        if self.wanted.max(found).is_some_and(|size| size > self.limit) {
+            return Err(too_large(self.limit));
+        }
+        match (self.wanted, found) {
+            (Some(size), Some(found)) if size != found => Err(size_mismatch(size, found)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -197,7 +236,9 @@ pub(crate) fn from_source(
     loop {
         let before = fetch.as_ref().map_or(0, Fetch::total);
         let ran = from_one(&origin, &mut fetch, supply, stage, want);
-        *bytes = fetch.as_ref().map_or(0, Fetch::total).saturating_sub(before);
+        // What came from those that were left meanwhile is told of them.
+        let left = fetch.as_mut().map_or(0, Fetch::take_left);
+        *bytes = fetch.as_ref().map_or(0, Fetch::total).saturating_sub(before).saturating_sub(left);
         let (error, later) = match ran {
             Ok(Ran::Complete(moved)) => {
                 *bytes = moved.bytes;
@@ -262,16 +303,8 @@ pub(crate) fn from_transfer(
     Ok(Moved::new(Method::Transfer, bytes, digest))
 }
 
-/// Refuses a size beyond the limit, the record's as well as the location's, and one that is not the record's, as soon as it
-/// is known.
 fn check_size(found: Option<u64>, want: &Want<'_>) -> Result<()> {
-    if want.size.max(found).is_some_and(|size| size > want.limit) {
-        return Err(too_large(want.limit));
-    }
-    match (want.size, found) {
-        (Some(size), Some(found)) if size != found => Err(size_mismatch(size, found)),
-        _ => Ok(()),
-    }
+    want.sizes().check(found)
 }
 
 /// The stored bytes are not as many as the record says.

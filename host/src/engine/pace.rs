@@ -1,4 +1,4 @@
-//! How many ranges are read at once, and how long they are.
+//! How many ranges of an origin are read at once, and how long they are.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -6,58 +6,98 @@ use std::time::{Duration, Instant};
 /// The most lanes for one origin, whatever the node's limits.
 pub(super) const LANES_MAX: usize = 16;
 /// The shortest range that is worth a request of its own, and the longest.
-const RANGE_LEAST: u64 = 1 << 20;
+pub(super) const RANGE_LEAST: u64 = 1 << 20;
 const RANGE_MOST: u64 = 64 << 20;
-/// How long a number of lanes is tried before it is judged.
-const TRIAL: Duration = Duration::from_millis(250);
+/// How long a number of lanes is measured at least, before it is judged, and at most.
+const TRIAL: Duration = Duration::from_millis(150);
+const TRIAL_MOST: Duration = Duration::from_secs(3);
 /// Growth of the rate, in percent, that more lanes must bring.
 const WORTH: u64 = 15;
+/// How long an origin that refused lanes is not asked for more of them, at first and at most.
+const PEACE: Duration = Duration::from_secs(2);
+const PEACE_MOST: Duration = Duration::from_secs(60);
 
 /// Doubles the lanes for as long as that brings more bytes a second. One origin's; asked now and then.
 pub(super) struct Pace {
     lanes: usize,
+    /// What the node allows, and what the origin does for now.
     most: usize,
-    began: Instant,
-    bytes: u64,
+    granted: usize,
     /// Bytes a second with fewer lanes.
     before: Option<u64>,
-    settled: bool,
+    trial: Trial,
+    peace: Duration,
+    peace_until: Option<Instant>,
+}
+
+/// A number of lanes on trial. Connections take their time to begin and to become fast: nothing is measured before all of
+/// them bring bytes, and have done so for as long as the first bytes took.
+enum Trial {
+    Begins { at: Instant },
+    Warms { until: Instant, wait: Duration },
+    Measures { since: Instant, bytes: u64, wait: Duration },
+    Over,
 }
 
 impl Pace {
     /// Begins with one lane, of at most `most`.
-    pub(super) fn new(most: usize, now: Instant, bytes: u64) -> Self {
+    pub(super) fn new(most: usize, now: Instant) -> Self {
         let most = most.clamp(1, LANES_MAX);
-        Self { lanes: 1, most, began: now, bytes, before: None, settled: most == 1 }
+        let trial = if most == 1 { Trial::Over } else { Trial::Begins { at: now } };
+        Self { lanes: 1, most, granted: most, before: None, trial, peace: PEACE, peace_until: None }
     }
 
-    /// How many lanes there should be, with `bytes` arrived in all until `now`.
-    pub(super) fn lanes(&mut self, now: Instant, bytes: u64) -> usize {
-        let trial = now.saturating_duration_since(self.began);
-        if self.settled || trial < TRIAL {
-            return self.lanes;
+    /// How many lanes there should be.
+    pub(super) fn wanted(&self) -> usize {
+        self.lanes
+    }
+
+    /// How many lanes there should be, with `bytes` arrived in all until `now`, and `delivering` lanes that brought some.
+    pub(super) fn lanes(&mut self, now: Instant, bytes: u64, delivering: usize) -> usize {
+        if self.peace_until.is_some_and(|until| now >= until) {
+            self.peace_until = None;
+            self.granted = self.granted.saturating_mul(2).min(self.most);
+            if self.lanes < self.granted {
+                (self.before, self.trial) = (None, Trial::Measures { since: now, bytes, wait: TRIAL });
+            }
         }
-        let millis = u64::try_from(trial.as_millis()).unwrap_or(u64::MAX).max(1);
-        let rate = bytes.saturating_sub(self.bytes).saturating_mul(1000) / millis;
-        // Nothing arrived: a slow first answer says nothing of the number of lanes.
-        if rate == 0 {
-            return self.lanes;
-        }
-        let better = self.before.is_none_or(|before| rate >= before.saturating_mul(100 + WORTH) / 100);
-        if better && self.lanes < self.most {
-            self.lanes = self.lanes.saturating_mul(2).min(self.most);
-            (self.before, self.began, self.bytes) = (Some(rate), now, bytes);
-        } else {
-            self.settled = true;
+        match self.trial {
+            Trial::Begins { at } if delivering >= self.lanes => {
+                let first = now.saturating_duration_since(at).min(TRIAL_MOST);
+                self.trial = Trial::Warms { until: now + first, wait: first };
+            }
+            Trial::Warms { until, wait } if now >= until => {
+                self.trial = Trial::Measures { since: now, bytes, wait: wait.max(TRIAL) };
+            }
+            Trial::Measures { since, bytes: before, wait } if now.saturating_duration_since(since) >= wait => {
+                let millis = u64::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(u64::MAX);
+                self.judge(bytes.saturating_sub(before).saturating_mul(1000) / millis.max(1), now);
+            }
+            _ => {}
         }
         self.lanes
     }
 
-    /// The origin refuses more than `lanes` at once.
-    pub(super) fn refused(&mut self, lanes: usize) {
-        self.most = lanes.max(1);
-        self.lanes = self.lanes.min(self.most);
-        self.settled = true;
+    fn judge(&mut self, rate: u64, now: Instant) {
+        let better = self.before.is_none_or(|before| rate >= before.saturating_mul(100 + WORTH) / 100);
+        if better && self.lanes < self.granted {
+            self.lanes = self.lanes.saturating_mul(2).min(self.granted);
+            (self.before, self.trial) = (Some(rate), Trial::Begins { at: now });
+        } else {
+            self.trial = Trial::Over;
+        }
+    }
+
+    /// The origin, or the node, refuses more than `lanes` at once, for now.
+    pub(super) fn refused(&mut self, lanes: usize, now: Instant) {
+        self.granted = lanes.clamp(1, self.most);
+        self.lanes = self.lanes.min(self.granted);
+        self.trial = Trial::Over;
+        // Those that fail together are refused once.
+        if self.peace_until.is_none() {
+            self.peace_until = Some(now + self.peace);
+            self.peace = self.peace.saturating_mul(2).min(PEACE_MOST);
+        }
     }
 }
 
@@ -86,27 +126,65 @@ pub(super) fn cut(todo: &mut Vec<Range<u64>>, lanes: usize, align: u64) -> Optio
 mod tests {
     use super::*;
 
-    #[test]
-    fn lanes_double_while_that_helps() {
+    /// A network where bytes begin to come so many milliseconds after lanes were added, at `rate` of the lanes.
+    fn settle(most: usize, first: u64, rate: impl Fn(usize) -> u64) -> (usize, u64) {
         let start = Instant::now();
-        let mut pace = Pace::new(8, start, 0);
-        let at = |millis| start + Duration::from_millis(millis);
-        assert_eq!(pace.lanes(at(100), 1_000), 1);
-        assert_eq!(pace.lanes(at(250), 10_000_000), 2);
-        assert_eq!(pace.lanes(at(500), 30_000_000), 4);
-        // Four lanes bring no more than two did.
-        assert_eq!(pace.lanes(at(750), 50_000_000), 4);
-        assert_eq!(pace.lanes(at(1000), 500_000_000), 4);
-        pace.refused(2);
-        assert_eq!(pace.lanes(at(1250), 900_000_000), 2);
+        let mut pace = Pace::new(most, start);
+        let (mut bytes, mut lanes, mut added, mut delivering) = (0, 1, 0, 0);
+        for millis in (0..60_000).step_by(50) {
+            if millis >= added + first {
+                delivering = lanes;
+            }
+            bytes += rate(delivering) * 50 / 1000;
+            let wanted = pace.lanes(start + Duration::from_millis(millis), bytes, delivering);
+            if wanted > lanes {
+                (lanes, added) = (wanted, millis);
+            }
+            if matches!(pace.trial, Trial::Over) {
+                return (lanes, millis);
+            }
+        }
+        (lanes, u64::MAX)
     }
 
     #[test]
-    fn the_first_answer_may_take_its_time() {
+    fn lanes_double_while_that_helps() {
+        // Each connection is capped.
+        assert_eq!(settle(16, 1, |lanes| 10_000_000 * lanes as u64).0, 16);
+        // The link is full with three.
+        assert_eq!(settle(16, 1, |lanes| 10_000_000 * lanes.min(3) as u64).0, 8);
+        // One connection fills it.
+        assert_eq!(settle(16, 1, |lanes| 10_000_000 * lanes.min(1) as u64).0, 2);
+        assert_eq!(settle(1, 1, |lanes| lanes as u64).0, 1);
+    }
+
+    #[test]
+    fn connections_that_begin_slowly_are_not_judged_before_they_began() {
+        for first in [1, 100, 700, 2500] {
+            let (lanes, millis) = settle(16, first, |lanes| 10_000_000 * lanes as u64);
+            assert_eq!(lanes, 16, "{first}");
+            assert!(millis < 5 * (TRIAL.as_millis() as u64 + 4 * first + 200), "{first}: {millis}");
+        }
+    }
+
+    #[test]
+    fn who_refuses_is_asked_again_later() {
         let start = Instant::now();
-        let mut pace = Pace::new(4, start, 0);
-        assert_eq!(pace.lanes(start + Duration::from_secs(9), 0), 1);
-        assert_eq!(pace.lanes(start + Duration::from_secs(10), 100), 2);
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut pace = Pace::new(8, start);
+        assert_eq!(pace.lanes(at(0), 0, 1), 1);
+        pace.lanes(at(50), 0, 1);
+        assert_eq!(pace.lanes(at(500), 1_000_000, 1), 2);
+        pace.refused(1, at(600));
+        assert_eq!((pace.lanes(at(1000), 2_000_000, 1), pace.wanted()), (1, 1));
+        pace.lanes(at(2600), 2_000_000, 1);
+        assert_eq!(pace.lanes(at(3000), 3_000_000, 1), 2);
+        pace.refused(1, at(3000));
+        // Each time it is left in peace for longer.
+        pace.lanes(at(6900), 4_000_000, 1);
+        assert_eq!(pace.lanes(at(6950), 4_000_000, 1), 1);
+        pace.lanes(at(7000), 4_000_000, 1);
+        assert_eq!(pace.lanes(at(7400), 5_000_000, 1), 2);
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::os::fd::BorrowedFd;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
 use super::lane::{locked, sleep};
+use super::least_rate::{LeastRate, Window};
 use super::limits::NodeLimits;
 use super::pump::CHUNK;
 use super::unpack::StoredWindow;
@@ -315,6 +316,8 @@ pub(super) struct QueueSink {
     filled: usize,
     call: CallContext,
     limits: Option<Arc<NodeLimits>>,
+    least_rate: LeastRate,
+    window: Window,
     failed: Option<Error>,
 }
 
@@ -325,9 +328,22 @@ impl QueueSink {
         room: u64,
         call: CallContext,
         limits: Option<Arc<NodeLimits>>,
+        least_rate: LeastRate,
     ) -> Self {
-        let bounded = queue.size.is_some();
-        Self { queue, skip, room, bounded, buffer: Vec::new(), filled: 0, call, limits, failed: None }
+        let (bounded, window) = (queue.size.is_some(), Window::new(Instant::now()));
+        Self {
+            queue,
+            skip,
+            room,
+            bounded,
+            buffer: Vec::new(),
+            filled: 0,
+            call,
+            limits,
+            least_rate,
+            window,
+            failed: None,
+        }
     }
 
     /// Puts in what is left, and gives how the read ended: `outcome` is what the source says of it.
@@ -342,6 +358,13 @@ impl QueueSink {
         if self.filled == 0 {
             return Ok(());
         }
+        self.window.hold(true);
+        let passed = self.pass_on();
+        self.window.hold(false);
+        passed
+    }
+
+    fn pass_on(&mut self) -> Result<()> {
         let mut bytes = std::mem::take(&mut self.buffer);
         bytes.truncate(self.filled);
         self.filled = 0;
@@ -410,6 +433,12 @@ impl ByteSink for QueueSink {
         }
         self.filled = end;
         self.room = self.room.saturating_sub(filled as u64);
+        self.window.arrived(filled as u64);
+        if self.window.misses(self.least_rate, Instant::now()) {
+            let error = self.least_rate.missed();
+            self.failed = Some(error.clone());
+            return Err(error);
+        }
         Ok(())
     }
 }

@@ -27,6 +27,19 @@ pub(crate) trait Supply {
     /// Whether there is another origin of the same bytes to go on with.
     fn has_other(&self) -> bool;
 
+    /// Others to be read at the same time as the origin at hand, at most so many: their stores want that, and they have the
+    /// same bytes.
+    fn companions(&mut self, most: usize) -> Vec<Origin> {
+        let _ = most;
+        Vec::new()
+    }
+
+    /// One of several origins that were read at the same time failed with `error`, after `bytes` of its bytes had arrived;
+    /// the others go on.
+    fn dropped(&mut self, origin: &Origin, error: Error, bytes: u64) {
+        let _ = (origin, error, bytes);
+    }
+
     /// The origin at hand failed with `error` after `bytes` of its bytes had arrived. Gives the next one of the same bytes,
     /// or the error that ends the attempt. `later`: the failed one may be tried again after the others.
     fn next(&mut self, error: Error, bytes: u64, later: bool) -> Result<Origin>;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use landfall_handler_api::{
@@ -38,10 +38,18 @@ struct Conduct {
     stalls: usize,
     /// Gives another byte there.
     flips: Option<usize>,
+    /// Gives nothing but other bytes.
+    garbles: bool,
     /// Ends early, quietly.
     ends_at: Option<u64>,
     unranged: bool,
     unsized_: bool,
+    /// After so many reads it only gives everything.
+    ignores_ranges_after: Option<usize>,
+    /// Its first read waits until those of others have begun as well.
+    meets: Option<Arc<Barrier>>,
+    /// Cannot be opened.
+    is_gone: bool,
 }
 
 struct Fake {
@@ -52,6 +60,7 @@ struct Fake {
     served: Arc<AtomicU64>,
     hiccups: Arc<AtomicUsize>,
     stalled: Arc<AtomicUsize>,
+    reads: Arc<AtomicUsize>,
 }
 
 impl Fake {
@@ -61,11 +70,15 @@ impl Fake {
         if let Some(at) = conduct.flips {
             bytes[at] ^= 0xFF;
         }
+        if conduct.garbles {
+            bytes.iter_mut().for_each(|byte| *byte ^= 0xFF);
+        }
         Arc::new(Self {
             info: HandlerInfo::new("fake"),
             plugin,
             hiccups: Arc::new(AtomicUsize::new(conduct.hiccups)),
             stalled: Arc::default(),
+            reads: Arc::default(),
             conduct,
             bytes: Arc::new(bytes),
             served: Arc::default(),
@@ -95,7 +108,7 @@ impl Handler for Fake {
     }
 
     fn open(&self, _: &CallContext, _: &Request) -> Result<Box<dyn OpenedSource>> {
-        if self.conduct.dies_after.is_some_and(|most| self.served() >= most) {
+        if self.conduct.is_gone || self.conduct.dies_after.is_some_and(|most| self.served() >= most) {
             return Err(Error::new(ErrorKind::NotFound, "gone", "it is dead"));
         }
         let size = (!self.conduct.unsized_).then_some(SIZE);
@@ -107,6 +120,7 @@ impl Handler for Fake {
             served: Arc::clone(&self.served),
             hiccups: Arc::clone(&self.hiccups),
             stalled: Arc::clone(&self.stalled),
+            reads: Arc::clone(&self.reads),
         }))
     }
 
@@ -138,6 +152,7 @@ struct FakeSource {
     served: Arc<AtomicU64>,
     hiccups: Arc<AtomicUsize>,
     stalled: Arc<AtomicUsize>,
+    reads: Arc<AtomicUsize>,
 }
 
 impl OpenedSource for FakeSource {
@@ -151,6 +166,14 @@ impl OpenedSource for FakeSource {
 
     fn read(&self, call: &CallContext, range: Range<u64>, into: Arc<Mutex<dyn ByteSink>>) -> Result<()> {
         assert!(self.info.ranged || range.start == 0, "read from {}", range.start);
+        let reads = self.reads.fetch_add(1, Ordering::SeqCst);
+        if let Some(barrier) = self.conduct.meets.as_ref().filter(|_| reads == 0) {
+            barrier.wait();
+        }
+        if self.conduct.ignores_ranges_after.is_some_and(|most| reads >= most) && range.start > 0 {
+            let message = "everything is given";
+            return Err(Error::new(ErrorKind::Unsupported, "range-ignored", message).scoped(Scope::Location));
+        }
         let end = range.end.min(self.conduct.ends_at.unwrap_or(SIZE)).min(SIZE);
         let (mut at, mut given) = (range.start, 0);
         let hiccup = self.hiccups.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
@@ -187,6 +210,9 @@ struct Row {
     failed: Vec<(String, String)>,
     lied: Vec<String>,
     returns: usize,
+    /// Whether they are read at the same time.
+    combines: bool,
+    companions: Vec<Origin>,
 }
 
 impl Supply for Row {
@@ -196,12 +222,27 @@ impl Supply for Row {
 
     fn next(&mut self, error: Error, _: u64, later: bool) -> Result<Origin> {
         self.failed.push((self.current.name.clone(), error.code().to_owned()));
+        self.companions.drain(..).rev().for_each(|companion| self.rest.push_front(companion));
         if later && self.returns < 6 && (!self.rest.is_empty() || error.kind() == ErrorKind::Corrupt) {
             self.returns += 1;
             self.rest.push_back(self.current.clone());
         }
         self.current = self.rest.pop_front().ok_or(error)?;
         Ok(self.current.clone())
+    }
+
+    fn companions(&mut self, most: usize) -> Vec<Origin> {
+        let count = if self.combines { self.rest.len().min(most) } else { 0 };
+        self.companions = self.rest.drain(..count).collect();
+        self.companions.clone()
+    }
+
+    fn dropped(&mut self, origin: &Origin, error: Error, _: u64) {
+        self.failed.push((origin.name.clone(), error.code().to_owned()));
+        match self.companions.iter().position(|companion| companion.name == origin.name) {
+            Some(at) => drop(self.companions.remove(at)),
+            None => self.current = self.companions.remove(0),
+        }
     }
 
     fn unpacker_failed(&mut self) {}
@@ -225,6 +266,10 @@ struct Fetched {
 }
 
 fn fetch_with(fakes: &[(&str, &Arc<Fake>)], digest: Option<&Digest>, size: Option<u64>) -> Fetched {
+    fetch_from(fakes, digest, size, false)
+}
+
+fn fetch_from(fakes: &[(&str, &Arc<Fake>)], digest: Option<&Digest>, size: Option<u64>, combines: bool) -> Fetched {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(&directory.path().join("state")).unwrap();
     let target = Target::open(&directory.path().join("disk")).unwrap();
@@ -242,10 +287,20 @@ fn fetch_with(fakes: &[(&str, &Arc<Fake>)], digest: Option<&Digest>, size: Optio
         limits: None,
         resume_bytes: u64::MAX,
         stage_keep: Duration::ZERO,
+        least_rate: 1,
+        stall: Duration::from_secs(60),
     };
     let mut origins: VecDeque<Origin> = fakes.iter().map(|(name, fake)| origin(name, fake)).collect();
     let first = origins.pop_front().unwrap();
-    let mut row = Row { rest: origins, current: first.clone(), failed: vec![], lied: vec![], returns: 0 };
+    let mut row = Row {
+        rest: origins,
+        current: first.clone(),
+        failed: vec![],
+        lied: vec![],
+        returns: 0,
+        combines,
+        companions: vec![],
+    };
     let moved = from_source(first, &mut row, &mut stage, &want, &mut 0);
     let mut there = vec![0; usize::try_from(stage.file().metadata().unwrap().len()).unwrap()];
     stage.file().read_exact_at(&mut there, 0).unwrap();
@@ -387,4 +442,72 @@ fn when_all_lie_nothing_is_the_image() {
     let two = Fake::new(Conduct { flips: Some(5_000_000), ..Conduct::default() });
     let fetched = fetch(&[("one", &one), ("two", &two)]);
     assert_eq!(fetched.moved.unwrap_err().code(), "digest-mismatch", "{:?}", fetched.row.failed);
+}
+
+fn combined(fakes: &[(&str, &Arc<Fake>)]) -> Fetched {
+    fetch_from(fakes, Some(&digest()), Some(SIZE), true)
+}
+
+/// Two sources whose first reads wait for each other, so that both take part.
+fn pair(one: Conduct, two: Conduct) -> (Arc<Fake>, Arc<Fake>) {
+    let meets = Some(Arc::new(Barrier::new(2)));
+    (Fake::new(Conduct { meets: meets.clone(), ..one }), Fake::new(Conduct { meets, ..two }))
+}
+
+#[test]
+fn a_source_that_stops_heeding_ranges_is_read_from_its_start() {
+    for reads in 1..6 {
+        // A hiccup makes for a second range, after which it gives the whole alone.
+        let conduct = Conduct { ignores_ranges_after: Some(reads), hiccups: reads, ..Conduct::default() };
+        let fake = Fake::new(conduct);
+        let fetched = fetch(&[("a", &fake)]);
+        assert!(is_image(&fetched), "{reads}: {:?}", fetched.moved);
+        assert!(fake.served() > SIZE && fetched.row.failed.is_empty(), "{reads}");
+    }
+}
+
+#[test]
+fn several_sources_are_read_at_the_same_time() {
+    let (one, two) = pair(Conduct::default(), Conduct { hiccups: 1, ..Conduct::default() });
+    let fetched = combined(&[("one", &one), ("two", &two)]);
+    assert!(is_image(&fetched), "{:?}", fetched.moved);
+    assert!(one.served() > 0 && two.served() > 0);
+    assert_eq!(one.served() + two.served(), SIZE);
+    assert_eq!(fetched.moved.unwrap().locations, ["one", "two"]);
+}
+
+#[test]
+fn of_several_that_are_read_together_each_may_fail() {
+    let dies = || Conduct { dies_after: Some(700_000), ..Conduct::default() };
+    for lead in [true, false] {
+        let (dies, good) = pair(dies(), Conduct::default());
+        let row = if lead { [("dies", &dies), ("good", &good)] } else { [("good", &good), ("dies", &dies)] };
+        let fetched = combined(&row);
+        assert!(is_image(&fetched), "{lead}: {:?} {:?}", fetched.moved, fetched.row.failed);
+        assert_eq!(fetched.row.failed, [("dies".to_owned(), "gone".to_owned())], "{lead}");
+        assert_eq!(dies.served() + good.served(), SIZE, "{lead}");
+    }
+    let (one, two) = pair(dies(), dies());
+    let error = combined(&[("one", &one), ("two", &two)]).moved.unwrap_err();
+    assert_eq!((error.code(), error.scope()), ("gone", Scope::Location));
+    // One that cannot even be opened, or not be read in ranges.
+    let gone = Fake::new(Conduct { is_gone: true, ..Conduct::default() });
+    let whole = Fake::new(Conduct { unranged: true, ..Conduct::default() });
+    let good = Fake::new(Conduct::default());
+    let fetched = combined(&[("good", &good), ("gone", &gone), ("whole", &whole)]);
+    assert!(is_image(&fetched) && good.served() == SIZE, "{:?}", fetched.moved);
+}
+
+#[test]
+fn a_liar_that_was_read_together_with_others_is_found() {
+    for lead in [true, false] {
+        let (lies, good) = pair(Conduct { garbles: true, ..Conduct::default() }, Conduct::default());
+        let row = if lead { [("lies", &lies), ("good", &good)] } else { [("good", &good), ("lies", &lies)] };
+        let fetched = combined(&row);
+        assert!(is_image(&fetched), "{lead}: {:?} {:?}", fetched.moved, fetched.row.failed);
+        // By bytes that had to be replaced, or since all that it gives is not the image.
+        let alone = ("lies".to_owned(), "digest-mismatch".to_owned());
+        let row = &fetched.row;
+        assert!(row.lied == ["lies"] || row.failed.contains(&alone), "{lead}: {:?} {:?}", row.lied, row.failed);
+    }
 }

@@ -4,11 +4,13 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use landfall_handler_api::{Error, ErrorKind, Request, Result, Scope};
 use landfall_inspect::{HEAD_BYTES, TAIL_BYTES};
 use rustix::fs::OFlags;
 
+use super::fetch::RANGE_IGNORED;
 use super::output::StageOutputs;
 use super::queue::{Queue, QueueSink, StreamInput};
 use super::supply::{Origin, Supply};
@@ -18,8 +20,11 @@ use crate::plugin::{CallContext, Handler, Input, OpenedSource, SourceInfo};
 use crate::publish::Dress;
 use crate::stage::Stage;
 
-/// Failures in a row that one origin may have.
+/// Failures in a row that one origin may have, and the bytes that must come for one to be forgotten.
 const PATIENCE: u32 = 5;
+const FORGETS_FAILURE: u64 = 64 << 10;
+/// The longest pause that an origin may ask for.
+const PAUSE_MOST: Duration = Duration::from_secs(60);
 
 /// Who unpacks, and what it is asked.
 pub(crate) struct Unpacker {
@@ -258,13 +263,13 @@ fn feed_from(origin: &Origin, queue: &Arc<Queue>, want: &Want<'_>) -> Result<()>
         Some(limits) => Some(limits.connect(&origin.connects_to, &call.cancel)?),
         None => None,
     };
-    let mut failures = 0;
+    let (mut failures, mut since, mut whole) = (0_u32, queue.position(), !source.info().ranged);
     loop {
         let position = queue.position();
         if size.is_some_and(|size| position >= size) {
             return Ok(());
         }
-        let outcome = read_on(source, origin, queue, want, position);
+        let outcome = read_on(source, origin, queue, want, position, whole);
         let reached = queue.position();
         match outcome {
             Ok(()) => {
@@ -276,12 +281,16 @@ fn feed_from(origin: &Origin, queue: &Arc<Queue>, want: &Want<'_>) -> Result<()>
                     _ => Ok(()),
                 };
             }
+            Err(error) if error.code() == RANGE_IGNORED && !whole => whole = true,
             Err(error) => {
-                failures = if reached > position { 1_u32 } else { failures.saturating_add(1) };
+                let forgotten = reached.saturating_sub(since) >= FORGETS_FAILURE;
+                (failures, since) = (if forgotten { 1 } else { failures.saturating_add(1) }, reached);
                 let passing = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Io);
-                if !passing || failures > PATIENCE || queue.is_refused() {
+                let pause = error.retry_after().unwrap_or_default();
+                if !passing || failures > PATIENCE || pause > PAUSE_MOST || queue.is_refused() {
                     return Err(error);
                 }
+                super::lane::sleep(&origin.call.cancel, pause);
                 super::lane::pause(&origin.call.cancel, failures);
             }
         }
@@ -295,14 +304,15 @@ fn read_on(
     queue: &Arc<Queue>,
     want: &Want<'_>,
     position: u64,
+    whole: bool,
 ) -> Result<()> {
     let call = origin.call.begin()?;
     queue.stops(&call.cancel);
-    let from = if source.info().ranged { position } else { 0 };
+    let from = if whole { 0 } else { position };
     let to = source.info().size.unwrap_or(u64::MAX);
     let room = want.size.or(source.info().size).unwrap_or(want.limit).saturating_sub(from);
-    let sink =
-        QueueSink::new(Arc::clone(queue), position.saturating_sub(from), room, call.clone(), want.limits.clone());
+    let (skip, least_rate) = (position.saturating_sub(from), want.least_rate());
+    let sink = QueueSink::new(Arc::clone(queue), skip, room, call.clone(), want.limits.clone(), least_rate);
     let sink = Arc::new(Mutex::new(sink));
     let outcome = source.read(&call, from..to, sink.clone());
     // A handler that was given up may still fill its room; nothing of that is taken.

@@ -12,6 +12,7 @@ mod load;
 mod pulse;
 mod refusal;
 mod scan;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -168,10 +169,11 @@ impl LoadOptions {
         self.sections.get(id).map_or(self.isolation, |section| section.isolation)
     }
 
-    /// A handler's own settings, at least `{}`.
-    fn config_of(&self, id: &str) -> serde_json::Value {
+    /// A handler's own settings, at least `{}`, with the files that they name.
+    fn config_of(&self, info: &HandlerInfo) -> Result<serde_json::Value, Refusal> {
         let none = || serde_json::Value::Object(serde_json::Map::new());
-        self.sections.get(id).map_or_else(none, |section| section.config.clone())
+        let config = self.sections.get(&info.id).map_or_else(none, |section| section.config.clone());
+        settings::with_files(config, &info.file_settings)
     }
 
     fn make_inline(
@@ -180,7 +182,7 @@ impl LoadOptions {
         identity: &PluginIdentity,
         table: imgh_handler,
     ) -> Result<Arc<dyn Handler>, Refusal> {
-        let config = self.config_of(&info.id);
+        let config = self.config_of(&info)?;
         let made = InlineHandler::create(info, identity.clone(), table, &config, SETUP_LIMIT, self.workers.grace)?;
         Ok(Arc::new(made))
     }
@@ -194,7 +196,7 @@ impl LoadOptions {
         cache: &dyn ScanCache,
     ) -> Result<Arc<dyn Handler>, Refusal> {
         let id = handler.info.id.clone();
-        let config = self.config_of(&id);
+        let config = self.config_of(&handler.info)?;
         let has_probe = handler.functions.iter().any(|name| name == "probe");
         let copy = file.try_clone().map_err(|error| Refusal::new("unreadable", error))?;
         let key = identity.path.join(format!("#{id}"));

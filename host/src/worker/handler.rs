@@ -136,6 +136,7 @@ fn answer(
     let unopened =
         || Error::new(ErrorKind::Internal, "output-unopened", "the output was not opened").scoped(Scope::Handler);
     match ask {
+        Ask::Secret { .. } => no_outputs(ask),
         Ask::Open { number, size, meta } => {
             let output = outputs.open(number, size, meta)?;
             let descriptor = output.descriptor()?;

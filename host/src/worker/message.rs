@@ -1,8 +1,9 @@
 //! What agent and worker say to each other. Both are this program, of one version: nothing here is a public format.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
-use landfall_handler_api::crossing::clean_text;
+use landfall_handler_api::crossing::{clean_text, retry_number};
 use landfall_handler_api::{
     Error, ErrorKind, HandlerStatus, OutputMeta, PlacementEvent, Probe, Request, Result, Scope,
 };
@@ -102,9 +103,22 @@ pub(super) enum Report {
 /// What a worker asks the agent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Ask {
-    Open { number: u32, size: u64, meta: OutputMeta },
-    SetSize { number: u32, size: u64 },
-    Finish { number: u32 },
+    /// A secret that was not sent along. Answered with its length and a memory file that holds it.
+    Secret {
+        name: String,
+    },
+    Open {
+        number: u32,
+        size: u64,
+        meta: OutputMeta,
+    },
+    SetSize {
+        number: u32,
+        size: u64,
+    },
+    Finish {
+        number: u32,
+    },
 }
 
 /// What came of an operation that did not fail.
@@ -127,6 +141,7 @@ pub(super) struct Failure {
     kind: u32,
     scope: u32,
     errno: i32,
+    retry_after_ms: u32,
     code: String,
     message: String,
 }
@@ -137,6 +152,7 @@ impl From<&Error> for Failure {
             kind: error.kind().number(),
             scope: if error.scope_is_explicit() { error.scope().number() } else { 0 },
             errno: error.os_errno().unwrap_or(0),
+            retry_after_ms: retry_number(error.retry_after()),
             code: error.code().to_owned(),
             message: error.message().to_owned(),
         }
@@ -164,6 +180,9 @@ impl From<Failure> for Error {
         if (1..4096).contains(&failure.errno) {
             error = error.with_errno(failure.errno);
         }
+        if failure.retry_after_ms > 0 {
+            error = error.retried_after(Duration::from_millis(failure.retry_after_ms.into()));
+        }
         error
     }
 }
@@ -185,9 +204,16 @@ mod tests {
     #[test]
     fn an_error_survives_the_way_and_is_made_fit() {
         let error = Error::new(ErrorKind::NotFound, "no-such-object", "gone").scoped(Scope::Image).with_errno(2);
+        let error = error.retried_after(Duration::from_millis(2));
         assert_eq!(Error::from(Failure::from(&error)), error);
-        let failure =
-            Failure { kind: 999, scope: 77, errno: -4, code: "A B\u{7}".into(), message: "\u{202e}x\n".into() };
+        let failure = Failure {
+            kind: 999,
+            scope: 77,
+            errno: -4,
+            retry_after_ms: 0,
+            code: "A B\u{7}".into(),
+            message: "\u{202e}x\n".into(),
+        };
         let error = Error::from(failure);
         assert_eq!((error.kind(), error.code(), error.os_errno()), (ErrorKind::Internal, "a-b", None));
         assert_eq!(error.message(), "\\u{202e}x\\n");

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -20,7 +21,8 @@ use nix::unistd::{Pid, pipe2};
 use serde_json::Value;
 
 use super::mailbox::{Letter, Mailbox};
-use super::message::{Bounds, Operation, Order, Outcome, Secret};
+use super::message::{Ask, Bounds, Operation, Order, Outcome, Secret};
+use super::ring::new_memory;
 use super::serve::WORKER_COMMAND;
 use super::watcher::Watcher;
 use super::wire::{self, Wire};
@@ -502,10 +504,22 @@ impl Running<'_> {
         honest(outcome, &self.call, &self.own)
     }
 
+    /// A secret, in a memory file: it may be longer than a letter.
+    fn secret(&self, name: &str) -> Result<(u64, Option<OwnedFd>)> {
+        let Some(mut secret) = (self.call.secrets)(name) else {
+            return Err(Error::new(ErrorKind::NotFound, "no-such-secret", "the request has no such secret"));
+        };
+        let file = new_memory("landfall-secret").map(File::from)?;
+        let written = file.write_all_at(&secret, 0).map_err(|error| Error::os(&error, "write a memory file"));
+        let len = secret.len() as u64;
+        secret.fill(0);
+        written.map(|()| (len, Some(OwnedFd::from(file))))
+    }
+
     /// Waits for its end, and lets `answer` see to its questions.
     pub(super) fn end(
         &mut self,
-        mut answer: impl FnMut(super::message::Ask) -> Result<(u64, Option<OwnedFd>)>,
+        mut answer: impl FnMut(Ask) -> Result<(u64, Option<OwnedFd>)>,
     ) -> Result<(Outcome, Vec<OwnedFd>)> {
         loop {
             match self.wait()? {
@@ -516,7 +530,10 @@ impl Running<'_> {
                 Letter::Question { question, ask } => {
                     let answered = {
                         let _held = self.own.pulse.hold();
-                        answer(ask)
+                        match ask {
+                            Ask::Secret { name } => self.secret(&name),
+                            ask => answer(ask),
+                        }
                     };
                     let (outcome, descriptor) = match answered {
                         Ok((value, descriptor)) => (Ok(value), descriptor),

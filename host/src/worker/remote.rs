@@ -31,28 +31,49 @@ pub(super) struct Questions {
     wire: Arc<Wire>,
     id: u64,
     next: AtomicU64,
-    waiting: Mutex<HashMap<u64, Sender<Answered>>>,
+    /// Until the operation is over.
+    waiting: Mutex<Option<HashMap<u64, Sender<Answered>>>>,
 }
 
 impl Questions {
     pub(super) fn new(wire: Arc<Wire>, id: u64) -> Arc<Self> {
-        Arc::new(Self { wire, id, next: AtomicU64::new(0), waiting: Mutex::default() })
+        Arc::new(Self { wire, id, next: AtomicU64::new(0), waiting: Mutex::new(Some(HashMap::new())) })
     }
 
     /// Asks the agent and waits for its answer. The agent answers at once, or is dead, and so is this process then.
     fn ask(&self, ask: Ask) -> Result<(u64, Option<OwnedFd>)> {
         let question = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = channel();
-        locked(&self.waiting).insert(question, sender);
-        self.wire.send(&Report::Question { id: self.id, question, ask }, &[])?;
+        {
+            // Held while it is sent, so that nothing is asked for an operation that was said to be over.
+            let mut waiting = locked(&self.waiting);
+            let over = || Error::new(ErrorKind::Cancelled, "operation-over", "the operation is over already");
+            waiting.as_mut().ok_or_else(over)?.insert(question, sender);
+            self.wire.send(&Report::Question { id: self.id, question, ask }, &[])?;
+        }
         let gone = || Error::new(ErrorKind::Internal, "agent-gone", "the agent does not answer");
         let (outcome, descriptor) = answer.recv().map_err(|_| gone())?;
         Ok((outcome?, descriptor))
     }
 
+    /// Asks for a secret.
+    pub(super) fn secret(&self, name: &str) -> Result<Vec<u8>> {
+        let lost = || Error::new(ErrorKind::Internal, "secret-lost", "the agent gave a secret without a descriptor");
+        let (len, descriptor) = self.ask(Ask::Secret { name: name.to_owned() })?;
+        let mut secret = vec![0; usize::try_from(len).map_err(|_| lost())?];
+        let filled = written::read_full(&File::from(descriptor.ok_or_else(lost)?), &mut secret, 0)?;
+        secret.truncate(filled);
+        Ok(secret)
+    }
+
+    /// The operation is over: nothing is asked any more.
+    pub(super) fn close(&self) {
+        *locked(&self.waiting) = None;
+    }
+
     /// An answer came.
     pub(super) fn answered(&self, question: u64, outcome: Result<u64>, descriptor: Option<OwnedFd>) {
-        if let Some(sender) = locked(&self.waiting).remove(&question) {
+        if let Some(sender) = locked(&self.waiting).as_mut().and_then(|waiting| waiting.remove(&question)) {
             // Whoever asked may have been given up.
             let _ = sender.send((outcome, descriptor));
         }

@@ -183,7 +183,10 @@ impl Served {
         let reachable =
             Reachable { cancel: cancel.clone(), questions: Arc::clone(&questions), input_end: Arc::clone(&input_end) };
         locked(&self.operations).insert(id, reachable);
-        let run = Run { served: Arc::clone(self), id, call: self.context(id, cancel, secrets), questions, input_end };
+        // Whoever runs a read, or a probe, listens for bytes or for an answer.
+        let asks = !matches!(operation, Operation::Read { .. } | Operation::Probe { .. });
+        let call = self.context(id, cancel, secrets, asks.then(|| Arc::clone(&questions)));
+        let run = Run { served: Arc::clone(self), id, call, questions, input_end };
         std::thread::Builder::new()
             .name("operation".into())
             .spawn(move || run.run(operation, descriptors))
@@ -191,7 +194,8 @@ impl Served {
             .map_err(|error| Error::os(&error, "start a thread"))
     }
 
-    fn context(&self, id: u64, cancel: Cancel, secrets: Vec<Secret>) -> CallContext {
+    /// Secrets that were not sent along are asked for with `questions`.
+    fn context(&self, id: u64, cancel: Cancel, secrets: Vec<Secret>, questions: Option<Arc<Questions>>) -> CallContext {
         let wire = Arc::clone(&self.wire);
         let last = Mutex::new(None::<Instant>);
         let progress = move |done, total| {
@@ -205,13 +209,18 @@ impl Served {
         CallContext {
             cancel,
             progress: Arc::new(progress),
-            secrets: Arc::new(move |name| secrets.get(name).cloned()),
+            secrets: Arc::new(move |name| {
+                let asked = || questions.as_ref().and_then(|questions| questions.secret(name).ok());
+                secrets.get(name).cloned().or_else(asked)
+            }),
             pulse: Pulse::new(NO_LIMIT),
         }
     }
 
     fn done(&self, id: u64, outcome: Result<Outcome>, descriptor: Option<OwnedFd>) {
-        locked(&self.operations).remove(&id);
+        if let Some(reachable) = locked(&self.operations).remove(&id) {
+            reachable.questions.close();
+        }
         let descriptors: Vec<_> = descriptor.iter().map(AsFd::as_fd).collect();
         if self.wire.send(&Report::Done { id, outcome: pack(outcome) }, &descriptors).is_err() {
             vanish();

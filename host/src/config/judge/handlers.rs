@@ -71,11 +71,6 @@ impl Judge<'_> {
 
     fn handler_section(&mut self, at: &At, mut table: toml::Table, default: Isolation) -> HandlerSection {
         let isolation = table.remove("isolation").and_then(|written| Isolation::deserialize(written).ok());
-        // Were it passed over, an operator would believe that it has an effect.
-        if table.remove("allow_addresses").is_some() {
-            let span = tree::key_span(self.tree, &at.key("allow_addresses"));
-            self.findings.push(Finding::new(span, "`allow_addresses` is not available", "not in this version"));
-        }
         let own = table.into_iter().map(|(key, value)| {
             let value = self.json(&at.key(&key), value);
             (key, value)

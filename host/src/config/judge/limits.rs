@@ -26,6 +26,7 @@ impl Judge<'_> {
             locations: raw.locations,
             grace: self.time("grace", &raw.grace, Duration::from_millis(1)),
             stall: self.time("stall", &raw.stall, STALL_LEAST),
+            least_rate: self.size("least_rate", &raw.least_rate, 1),
             connections: raw.connections,
             connections_per_origin: raw.connections_per_origin,
             bandwidth: raw.bandwidth.as_ref().map(|written| self.size("bandwidth", written, 1)),

@@ -38,8 +38,9 @@ fn nothing_written_means_the_defaults() {
             locations: 1000,
             grace: Duration::from_secs(5),
             stall: Duration::from_secs(60),
+            least_rate: 1 << 10,
             connections: 64,
-            connections_per_origin: 8,
+            connections_per_origin: 16,
             bandwidth: None,
             worker_memory: 1 << 30,
             worker_cpu: Duration::from_secs(4 * 60 * 60),
@@ -81,6 +82,7 @@ fn everything_written_is_taken() {
         grace = "500ms"
         stall = "100ms"
         connections = 4
+        least_rate = 7
         connections_per_origin = 5
         bandwidth = "100MiB"
         worker_memory = "64MiB"
@@ -150,6 +152,7 @@ fn everything_written_is_taken() {
             locations: 3,
             grace: Duration::from_millis(500),
             stall: Duration::from_millis(100),
+            least_rate: 7,
             connections: 4,
             connections_per_origin: 5,
             bandwidth: Some(100 << 20),

@@ -39,8 +39,9 @@ record_bytes = "1MiB"
 locations = 1000
 grace = "5s"
 stall = "1m"
+least_rate = "1KiB"
 connections = 64
-connections_per_origin = 8
+connections_per_origin = 16
 worker_memory = "1GiB"
 worker_cpu = "4h"
 resume_bytes = "64MiB"
@@ -103,11 +104,11 @@ fn limits() -> impl Strategy<Value = Limits> {
     let size = |least: u64| least..=i64::MAX as u64;
     let count = || 1..=u32::MAX;
     let time = |least: u64| (least..1_000_000_000).prop_map(Duration::from_millis);
-    let sizes = (size(1), size(1), prop::option::of(size(1)), size(64 << 20), size(1));
+    let sizes = (size(1), size(1), prop::option::of(size(1)), size(64 << 20), size(1), size(1));
     let counts = (count(), count(), count(), count());
     let times = (time(1), time(100), time(1000), time(0));
     (sizes, counts, times).prop_map(|(sizes, counts, times)| {
-        let (disk_bytes, record_bytes, bandwidth, worker_memory, resume_bytes) = sizes;
+        let (disk_bytes, record_bytes, bandwidth, worker_memory, resume_bytes, least_rate) = sizes;
         let (disks, locations, connections, connections_per_origin) = counts;
         let (grace, stall, worker_cpu, bench) = times;
         Limits {
@@ -117,6 +118,7 @@ fn limits() -> impl Strategy<Value = Limits> {
             locations,
             grace,
             stall,
+            least_rate,
             connections,
             connections_per_origin,
             bandwidth,

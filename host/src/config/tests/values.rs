@@ -484,35 +484,28 @@ fn handler_sections() {
     shows(
         r#"
 [handler.file]
-allow_addresses = ["127.0.0.1"]
 weight = nan
 deep = [{ a = inf }]
 
 [handler.Bad_Name]
 "#,
         r#"
-error: `allow_addresses` is not available
- --> landfall.toml:2:1
-  |
-2 | allow_addresses = ["127.0.0.1"]
-  | ^^^^^^^^^^^^^^^ not in this version
-
 error: handlers get their settings as JSON
- --> landfall.toml:3:10
+ --> landfall.toml:2:10
   |
-3 | weight = nan
+2 | weight = nan
   |          ^^^ JSON has no such number
 
 error: handlers get their settings as JSON
- --> landfall.toml:4:15
+ --> landfall.toml:3:15
   |
-4 | deep = [{ a = inf }]
+3 | deep = [{ a = inf }]
   |               ^^^ JSON has no such number
 
 error: this cannot name a handler
- --> landfall.toml:6:10
+ --> landfall.toml:5:10
   |
-6 | [handler.Bad_Name]
+5 | [handler.Bad_Name]
   |          ^^^^^^^^ only a-z, 0-9 and - can be in it
 "#,
     );

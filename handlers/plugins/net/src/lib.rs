@@ -1,0 +1,3 @@
+//! `liblandfall_net.so`.
+
+landfall_handler_api::export! { name: "net", handlers: [landfall_handler_http::HttpHandler] }
