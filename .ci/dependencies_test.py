@@ -37,6 +37,7 @@ class Dependencies(unittest.TestCase):
     def test_what_is_wrong_is_named(self):
         lock = {"package": [package("landfall"), package("ring", PUBLIC), package("forked", "git+https://example.org/x")]}
         licences = [
+            package("ring") | {"license": "MIT"},
             package("one") | {"license": "MIT OR Apache-2.0"},
             package("two") | {"license": "AGPL-3.0-only"},
             package("three") | {"license": None},
@@ -45,8 +46,9 @@ class Dependencies(unittest.TestCase):
         self.assertEqual([problem.split()[0] for problem in problems], ["ring", "forked", "two", "three"])
 
     def test_nothing_wrong(self):
+        # One that is only in the lock is not built.
         licences = [package("one") | {"license": "MIT"}, package("two") | {"license": "Apache-2.0"}]
-        self.assertEqual(check({"package": [package("serde", PUBLIC)]}, licences, RULES), [])
+        self.assertEqual(check({"package": [package("serde", PUBLIC), package("ring", PUBLIC)]}, licences, RULES), [])
 
     def test_a_licence_that_nothing_has(self):
         self.assertEqual(check({"package": []}, [package("one") | {"license": "MIT"}], RULES),

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-/// The section. The host puts the text of a file where the operator wrote `ca_file`, `client_certificate_file` or
-/// `client_key_file`: no path comes here. There is no way to trust a server that cannot be verified.
+/// The section. The host puts the text of a file where the operator wrote `ca_file`, `client_certificate_file`,
+/// `client_key_file` or `proxy_file`: no path comes here. There is no way to trust a server that cannot be verified.
 ///
 /// Not `Debug`: it holds a private key, and the proxy's password.
 #[derive(Clone, Deserialize)]

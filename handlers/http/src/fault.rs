@@ -101,6 +101,10 @@ fn verdict(why: &CertificateError) -> &'static str {
         CertificateError::BadSignature => "is not signed by who it says",
         CertificateError::BadEncoding => "cannot be read",
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => "is not for servers",
+        // Of webpki, whose errors have no other name here.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "is an issuer's own (CA:TRUE), which no server may show"
+        }
         _ => "cannot be verified",
     }
 }

@@ -28,7 +28,7 @@ impl ImageHandler for HttpHandler {
             .kinds(&[HandlerKind::Source])
             .schemes(&SCHEMES)
             .needs_network()
-            .file_settings(&["ca", "client_certificate", "client_key"])
+            .file_settings(&["ca", "client_certificate", "client_key", "proxy"])
     }
 
     fn new(config: Config) -> Result<Self> {

@@ -26,6 +26,8 @@ mod retry_after;
 mod source;
 mod status;
 #[cfg(test)]
+mod test_certificates;
+#[cfg(test)]
 mod test_server;
 mod tls;
 mod version;

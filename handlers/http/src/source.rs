@@ -99,9 +99,10 @@ impl HttpSource {
             return Err(range_ignored());
         }
         let mut start = range.start;
-        if start == 0
-            && let Some(mut held) = self.take_held()
-            // A part is of no use where only the whole can follow.
+        // Whoever begins elsewhere goes on with an earlier download, and nobody will ask for the beginning; and a part is
+        // of no use where only the whole can follow. The answer is then given up, and its connection with it.
+        if let Some(mut held) = self.take_held()
+            && start == 0
             && (!whole || !self.ranged)
         {
             match held.pour(end, room).await {

@@ -5,6 +5,10 @@ use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 /// Listens on a port of its own, and answers one request for each connection, until the test's process ends.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
@@ -14,6 +18,39 @@ pub(crate) struct TestServer {
 impl TestServer {
     /// `answer` makes the whole answer, head and body, of a request's head; `None` hangs up.
     pub(crate) fn new(answer: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static) -> Self {
+        Self::serving(answer, None)
+    }
+
+    /// The same behind TLS, with a certificate and its key.
+    pub(crate) fn with_tls(
+        certificate: &str,
+        key: &str,
+        answer: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static,
+    ) -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
+            .unwrap();
+        Self::serving(answer, Some(Arc::new(config)))
+    }
+
+    /// Takes a few bytes of every connection and ends it.
+    pub(crate) fn hanging_up() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for mut connection in listener.incoming().flatten() {
+                let _ = connection.read(&mut [0; 8192]);
+            }
+        });
+        Self { address, requests: Arc::default() }
+    }
+
+    fn serving(answer: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -21,18 +58,15 @@ impl TestServer {
         thread::spawn(move || {
             for connection in listener.incoming() {
                 let Ok(mut connection) = connection else { continue };
-                let mut head = Vec::new();
-                let mut byte = [0];
-                while !head.ends_with(b"\r\n\r\n") && matches!(connection.read(&mut byte), Ok(1)) {
-                    head.push(byte[0]);
+                if let Some(tls) = &tls {
+                    let mut connection = StreamOwned::new(ServerConnection::new(Arc::clone(tls)).unwrap(), connection);
+                    serve(&mut connection, &answer, &seen);
+                    connection.conn.send_close_notify();
+                    let _ = connection.flush();
+                } else {
+                    serve(&mut connection, &answer, &seen);
+                    let _ = connection.shutdown(Shutdown::Write);
                 }
-                let head = String::from_utf8(head).unwrap();
-                seen.lock().unwrap().push(head.clone());
-                if let Some(bytes) = answer(&head) {
-                    // Whoever has read enough hangs up.
-                    let _ = connection.write_all(&bytes);
-                }
-                let _ = connection.shutdown(Shutdown::Write);
             }
         });
         Self { address, requests }
@@ -45,6 +79,20 @@ impl TestServer {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+}
+
+fn serve(connection: &mut (impl Read + Write), answer: &impl Fn(&str) -> Option<Vec<u8>>, seen: &Mutex<Vec<String>>) {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && matches!(connection.read(&mut byte), Ok(1)) {
+        head.push(byte[0]);
+    }
+    let Ok(head) = String::from_utf8(head) else { return };
+    seen.lock().unwrap().push(head.clone());
+    if let Some(bytes) = answer(&head) {
+        // Whoever has read enough hangs up.
+        let _ = connection.write_all(&bytes);
     }
 }
 

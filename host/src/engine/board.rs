@@ -4,7 +4,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
@@ -65,6 +65,7 @@ pub(super) struct Board {
     compares: AtomicBool,
     /// Ends the digest early.
     abandon: Arc<AtomicBool>,
+    writing: Mutex<()>,
 }
 
 struct State {
@@ -133,6 +134,7 @@ impl Board {
             total: AtomicU64::new(0),
             compares: AtomicBool::new(false),
             abandon,
+            writing: Mutex::new(()),
         })
     }
 
@@ -477,6 +479,11 @@ impl Board {
     /// The node's limits.
     pub(super) fn limits(&self) -> Option<&NodeLimits> {
         self.limits.as_deref()
+    }
+
+    /// A turn at writing to the stage. File systems let one writer in at a time, and the others spin meanwhile.
+    pub(super) fn turn_to_write(&self) -> MutexGuard<'_, ()> {
+        locked(&self.writing)
     }
 
     /// The stage.

@@ -200,7 +200,10 @@ impl LaneSink {
         if self.at >= self.skip_to {
             let differs = self.board.compares() && self.write_where_different(bytes)?;
             if !self.board.compares() {
-                write_sparse(self.file.as_fd(), bytes, self.at)?;
+                {
+                    let _turn = self.board.turn_to_write();
+                    write_sparse(self.file.as_fd(), bytes, self.at)?;
+                }
                 self.writeback.written_to(self.file.as_fd(), end);
             }
             let buffer = std::mem::take(&mut self.buffer);

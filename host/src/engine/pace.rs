@@ -13,11 +13,13 @@ const TRIAL: Duration = Duration::from_millis(150);
 const TRIAL_MOST: Duration = Duration::from_secs(3);
 /// Growth of the rate, in percent, that more lanes must bring.
 const WORTH: u64 = 15;
+/// How long a number of lanes that was no better for being larger stays before that is tried again.
+const AGAIN: Duration = Duration::from_secs(10);
 /// How long an origin that refused lanes is not asked for more of them, at first and at most.
 const PEACE: Duration = Duration::from_secs(2);
 const PEACE_MOST: Duration = Duration::from_secs(60);
 
-/// Doubles the lanes for as long as that brings more bytes a second. One origin's; asked now and then.
+/// Doubles the lanes for as long as that brings more bytes a second, and gives the last ones up where it did not. One origin's; asked now and then.
 pub(super) struct Pace {
     lanes: usize,
     /// What the node allows, and what the origin does for now.
@@ -83,8 +85,13 @@ impl Pace {
         if better && self.lanes < self.granted {
             self.lanes = self.lanes.saturating_mul(2).min(self.granted);
             (self.before, self.trial) = (Some(rate), Trial::Begins { at: now });
-        } else {
-            self.trial = Trial::Over;
+            return;
+        }
+        self.trial = Trial::Over;
+        if !better {
+            // The last ones brought nothing. That may have been chance, or change.
+            self.lanes = (self.lanes / 2).max(1);
+            self.peace_until = Some(now + AGAIN);
         }
     }
 
@@ -138,8 +145,9 @@ mod tests {
             bytes += rate(delivering) * 50 / 1000;
             let wanted = pace.lanes(start + Duration::from_millis(millis), bytes, delivering);
             if wanted > lanes {
-                (lanes, added) = (wanted, millis);
+                added = millis;
             }
+            (lanes, delivering) = (wanted, delivering.min(wanted));
             if matches!(pace.trial, Trial::Over) {
                 return (lanes, millis);
             }
@@ -152,9 +160,9 @@ mod tests {
         // Each connection is capped.
         assert_eq!(settle(16, 1, |lanes| 10_000_000 * lanes as u64).0, 16);
         // The link is full with three.
-        assert_eq!(settle(16, 1, |lanes| 10_000_000 * lanes.min(3) as u64).0, 8);
+        assert_eq!(settle(16, 1, |lanes| 10_000_000 * lanes.min(3) as u64).0, 4);
         // One connection fills it.
-        assert_eq!(settle(16, 1, |lanes| 10_000_000 * lanes.min(1) as u64).0, 2);
+        assert_eq!(settle(16, 1, |lanes| 10_000_000 * lanes.min(1) as u64).0, 1);
         assert_eq!(settle(1, 1, |lanes| lanes as u64).0, 1);
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 
 use super::*;
 use crate::config::Config;
+use crate::test_certificates::{CERTIFICATE, ISSUER, KEY, OTHER_CERTIFICATE, OTHER_KEY};
 use crate::test_server::{TestServer, answer, header, honest, range};
 
 const MIB: usize = 1 << 20;
@@ -275,8 +276,7 @@ fn a_redirect_elsewhere_gets_no_credentials() {
         let to = if head.starts_with("GET /disk ") { "/same" } else { elsewhere.as_str() };
         Some(answer("302 Found", &format!("Location: {to}\r\n"), b"body"))
     });
-    let mut config = Config::default();
-    config.allow_addresses = vec!["loopback".to_owned()];
+    let config = Config { allow_addresses: vec!["loopback".to_owned()], ..Config::default() };
     let mut resource = Resource::parse(&format!("http://us%40er:p%3Aw@{}/disk", server.address), false).unwrap();
     resource.headers.insert("x-auth-token", "token".parse().unwrap());
     wait(async {
@@ -358,4 +358,28 @@ fn nobody_there_and_nobody_trusted() {
     assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "connect-refused"));
     let error = wait(open(&format!("https://{gone}/"))).err().unwrap();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Unsupported, "tls-no-trust"));
+}
+
+/// Opens and reads over TLS, trusting `ISSUER` alone.
+fn over_tls(server: &TestServer, host: &str) -> Result<Vec<u8>> {
+    let config = Config { ca: Some(ISSUER.to_owned()), ..Config::default() };
+    let url = format!("https://{host}:{}/", server.address.port());
+    wait(async { read(&open_as(&url, true, config).await?, 0..u64::MAX).await })
+}
+
+#[test]
+fn servers_prove_who_they_are() {
+    let honest = |head: &str| Some(honest(head, b"12345", ""));
+    let server = TestServer::with_tls(CERTIFICATE, KEY, honest);
+    assert_eq!(over_tls(&server, "127.0.0.1").unwrap(), b"12345");
+    let other = TestServer::with_tls(OTHER_CERTIFICATE, OTHER_KEY, honest);
+    let hangs_up = TestServer::hanging_up();
+    for (server, host, kind, code) in [
+        (&server, "localhost", ErrorKind::Denied, "tls-certificate"),
+        (&other, "127.0.0.1", ErrorKind::Denied, "tls-certificate"),
+        (&hangs_up, "127.0.0.1", ErrorKind::Unavailable, "tls-handshake"),
+    ] {
+        let error = over_tls(server, host).unwrap_err();
+        assert_eq!((error.kind(), error.code()), (kind, code), "{error}");
+    }
 }

@@ -1,33 +1,5 @@
 use super::*;
-
-/// Self-signed, for `landfall-test`; made for these tests and good for nothing else.
-const CERTIFICATE: &str = "\
------BEGIN CERTIFICATE-----\n\
-MIIBojCCAUmgAwIBAgIURihwRKoxpLpCE2MaDWRVC4lPxWUwCgYIKoZIzj0EAwIw\n\
-GDEWMBQGA1UEAwwNbGFuZGZhbGwtdGVzdDAgFw0yNjExMjIyMjAzMTdaGA8yMTI2\n\
-MTAyOTIyMDMxN1owGDEWMBQGA1UEAwwNbGFuZGZhbGwtdGVzdDBZMBMGByqGSM49\n\
-AgEGCCqGSM49AwEHA0IABDUHBxQg8vgy7xId7av7kYaCpBdtm66nFvmXsa2hskna\n\
-VFwqW1OOIzvC+feK/BFgWeMoCNwhBw9vXejdW4PumHajbzBtMB0GA1UdDgQWBBQB\n\
-BPGmBJdsmk7XINcnMi48cESUJTAfBgNVHSMEGDAWgBQBBPGmBJdsmk7XINcnMi48\n\
-cESUJTAPBgNVHRMBAf8EBTADAQH/MBoGA1UdEQQTMBGCCWxvY2FsaG9zdIcEfwAA\n\
-ATAKBggqhkjOPQQDAgNHADBEAiBhwTNcd8vhrB3qAccfU9tg8cvCqqu38h4zNWDC\n\
-W9uLvAIga93uQTeZ3rOsPmL8VomfrRsZ+UaQKT44ZiLIKKWJ0I8=\n\
------END CERTIFICATE-----\n\
-";
-const KEY: &str = "\
------BEGIN PRIVATE KEY-----\n\
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgkC4eKB50Q3AFolov\n\
-pyTDGPHsJM9khQkJ+sroCnxacdChRANCAAQ1BwcUIPL4Mu8SHe2r+5GGgqQXbZuu\n\
-pxb5l7GtobJJ2lRcKltTjiM7wvn3ivwRYFnjKAjcIQcPb13o3VuD7ph2\n\
------END PRIVATE KEY-----\n\
-";
-const OTHER_KEY: &str = "\
------BEGIN PRIVATE KEY-----\n\
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgy5zKVIeUdmpAHhMC\n\
-sTYLxqQiaPzGJhorVvrKfIIT8pWhRANCAATDz6imI8T33YHXMXlZZps9n2654LeB\n\
-xW1eVMFczHirIE/VXREwMJQYmjANh0OSuW5Z0LicV+VVyTj2wGEaNknZ\n\
------END PRIVATE KEY-----\n\
-";
+use crate::test_certificates::{CERTIFICATE, KEY, OTHER_CERTIFICATE, OTHER_KEY};
 
 struct Node(Option<&'static str>);
 
@@ -46,11 +18,12 @@ impl SystemTrust for NeverAsked {
 }
 
 fn config(ca: Option<&str>, certificate: Option<&str>, key: Option<&str>) -> Config {
-    let mut config = Config::default();
-    config.ca = ca.map(str::to_owned);
-    config.client_certificate = certificate.map(str::to_owned);
-    config.client_key = key.map(str::to_owned);
-    config
+    Config {
+        ca: ca.map(str::to_owned),
+        client_certificate: certificate.map(str::to_owned),
+        client_key: key.map(str::to_owned),
+        ..Config::default()
+    }
 }
 
 fn refusal(ca: Option<&str>, certificate: Option<&str>, key: Option<&str>) -> String {
@@ -100,4 +73,5 @@ fn certificate_and_key_belong_together() {
     assert_eq!(refusal(None, Some(CERTIFICATE), Some("x")), "config-client-key");
     assert_eq!(refusal(None, Some(CERTIFICATE), Some(CERTIFICATE)), "config-client-key");
     assert_eq!(refusal(None, Some(CERTIFICATE), Some(OTHER_KEY)), "config-client-key");
+    assert_eq!(refusal(None, Some(OTHER_CERTIFICATE), Some(KEY)), "config-client-key");
 }
