@@ -102,7 +102,7 @@ def built(targets):
     found = set()
     for target in targets:
         command = ["cargo", "tree", "--locked", "--workspace", "--all-features", "--edges", "all", "--prefix", "none"]
-        command += ["--no-dedupe", "--format", "{p}", "--target", target]
+        command += ["--format", "{p}", "--target", target]
         tree = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout
         found |= {tuple(line.split()[:2]) for line in tree.splitlines() if line}
     return {(name, version.removeprefix("v")) for name, version in found}
