@@ -15,13 +15,16 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+mod canary;
 mod chains;
 mod command_line;
 mod errors;
 mod failover;
 mod faults;
 mod halfway;
+mod http;
 mod ledger;
+mod nginx;
 mod panics;
 mod plugins;
 mod progress;
@@ -66,6 +69,9 @@ fn cases() -> Vec<Case> {
         chains::cases(),
         failover::cases(),
         resume::cases(),
+        http::cases(),
+        nginx::cases(),
+        canary::cases(),
         faults::cases(),
         villain::cases(),
     ]

@@ -116,7 +116,8 @@ fn handler_info() {
         "schemes": ["swift", "swift+http", "swift+https", "swift+config"],
         "formats": [],
         "needs_network": true,
-        "ranged_input": false
+        "ranged_input": false,
+        "file_settings": ["ca"]
     });
     document::<HandlerInfo>("handler-info", example);
 }
@@ -126,6 +127,7 @@ fn request() {
     let example = json!({
         "image": image(),
         "location": location(),
+        "named_by_caller": false,
         "store": {
             "id": "fast",
             "type": "file",

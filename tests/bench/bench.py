@@ -16,18 +16,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import cases
+import downloads
 import report
 import workers
 from place import Place
 
-ALL = cases.ALL | workers.ALL
+ALL = cases.ALL | workers.ALL | downloads.ALL
 ROOT = Path(__file__).resolve().parent.parent.parent
 INSIDE = "LANDFALL_BENCH_INSIDE"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", required=True, type=Path, help="the released agent, with the file plugin beside it")
+    parser.add_argument("--binary", required=True, type=Path, help="the released agent, with its plugins beside it")
     parser.add_argument("--case", help=f"only these, and only print: {', '.join(ALL)}")
     arguments = parser.parse_args()
     if os.geteuid() != 0:

@@ -24,6 +24,8 @@ class Result:
     pairs: list = field(default_factory=list)
     # Of cases without a peer: (what, sample).
     singles: list = field(default_factory=list)
+    # What of the samples the target is about: `wall` or `processor`.
+    of: str = "wall"
 
 
 def median(samples, of="wall"):
@@ -46,9 +48,9 @@ def measure_pairs(count, peer, ours):
     return pairs
 
 
-def judged(pairs, factor, more=0.0):
+def judged(pairs, factor, more=0.0, of="wall"):
     """Whether our median keeps to `factor` times the peer's, and `more` seconds."""
-    return median([ours for _, ours, _ in pairs]) <= factor * median([peer for peer, _, _ in pairs]) + more
+    return median([ours for _, ours, _ in pairs], of) <= factor * median([peer for peer, _, _ in pairs], of) + more
 
 
 def expect(text, **wanted):

@@ -136,10 +136,21 @@ class Place:
         """Writes a small file."""
         self.path(name).write_text(text)
 
+    def digest(self, image, algorithm):
+        """The digest of a file, in hexadecimal digits."""
+        command = ["openssl", "dgst", f"-{algorithm}", "-r", self.path(image)]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[0]
+
     def record(self, name, image, algorithm, disk_format="raw", url=None):
         """Writes the record of an image with one location."""
-        command = ["openssl", "dgst", f"-{algorithm}", "-r", self.path(image)]
-        digest = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[0]
+        self._record(name, image, algorithm, disk_format, [{"url": url or f"file://{self.path(image)}", "metadata": {}}])
+
+    def record_of_locations(self, name, image, algorithm, urls):
+        """Writes the record of a raw image whose locations are in these stores."""
+        locations = [{"url": url, "metadata": {"store": store}} for store, url in urls.items()]
+        self._record(name, image, algorithm, "raw", locations)
+
+    def _record(self, name, image, algorithm, disk_format, locations):
         record = {
             "id": "0c0f0e0a-6d0b-4d0c-8b0a-000000000001",
             "status": "active",
@@ -147,8 +158,8 @@ class Place:
             "container_format": "bare",
             "size": self.path(image).stat().st_size,
             "os_hash_algo": algorithm,
-            "os_hash_value": digest,
-            "locations": [{"url": url or f"file://{self.path(image)}", "metadata": {}}],
+            "os_hash_value": self.digest(image, algorithm),
+            "locations": locations,
         }
         self.path(name).write_text(json.dumps(record))
 

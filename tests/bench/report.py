@@ -18,6 +18,9 @@ VERSIONS = [
     ["mkfs.ext4", "-V"],
     ["cc", "--version"],
     ["python3", "--version"],
+    ["nginx", "-v"],
+    ["curl", "--version"],
+    ["aria2c", "--version"],
 ]
 
 
@@ -54,7 +57,7 @@ class Machine:
             ("file systems", f"XFS (`reflink=1`) and ext4, each on a loop device with direct I/O over a file on {self.backing}"),
             ("load before (1, 5, 15 min)", load),
             ("load after", ", ".join(f"{value:.2f}" for value in os.getloadavg())),
-            ("build", "`cargo build --locked --release -p landfall -p landfall-plugin-file`"),
+            ("build", "`cargo build --locked --release -p landfall -p landfall-plugin-file -p landfall-plugin-net`"),
             ("versions", "; ".join(first_line(command) for command in VERSIONS)),
         ]
 
@@ -80,7 +83,9 @@ def summary(result):
     yield f"target: {result.target}: {verdict(result).strip('*')}"
     if result.pairs:
         peer, ours = sides(result)
-        yield f"peer {milliseconds(median(peer))} ms, ours {milliseconds(median(ours))} ms (medians of {len(peer)})"
+        of = "" if result.of == "wall" else " of CPU"
+        times = [milliseconds(median(side, result.of)) for side in (peer, ours)]
+        yield f"peer {times[0]} ms{of}, ours {times[1]} ms{of} (medians of {len(peer)})"
     else:
         yield f"at most {max(sample.kibibytes for _, sample in result.singles) / 1024:.1f} MiB"
 
@@ -90,8 +95,9 @@ def overview(results):
     yield "| --- | ---: | ---: | ---: | --- | --- |"
     for result in results:
         if result.pairs:
-            peer, ours = (median(side) for side in sides(result))
-            figures = f"{milliseconds(peer)} | {milliseconds(ours)} | {ours / peer:.2f}"
+            peer, ours = (median(side, result.of) for side in sides(result))
+            of = "" if result.of == "wall" else " CPU"
+            figures = f"{milliseconds(peer)}{of} | {milliseconds(ours)}{of} | {ours / peer:.2f}"
         else:
             most = max(sample.kibibytes for _, sample in result.singles) / 1024
             figures = f"- | {most:.1f} MiB | -"
@@ -128,7 +134,7 @@ def document(machine, results):
         "Written by `make bench`, and by nothing else. `make bench CASE=NAME` runs one case and only prints.",
         "",
         "Whole processes are measured from start to end, with all their children; CPU is user and system time. Pairs alternate in"
-        " who goes first; one pair before the first is thrown away. Targets are held against the medians of wall time.",
+        " who goes first; one pair before the first is thrown away. Targets are held against the medians of wall time, unless they say otherwise.",
         "",
         *overview(results),
         "",

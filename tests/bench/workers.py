@@ -154,6 +154,7 @@ def chain(place):
         ],
         list(commands.values()),
         pairs,
+        of="processor",
     )
 
 

@@ -1,4 +1,4 @@
-//! The product as these tests run it: a copy of the binary and of the file plugin in a directory of their own.
+//! The product as these tests run it: a copy of the binary and of its plugins in a directory of their own.
 //!
 //! Plugins beside the binary are loaded without being asked for, and the build's folder holds some that only single tests
 //! want. The copy can also be reached by users who cannot enter the source tree.
@@ -26,7 +26,7 @@ impl Install {
     pub(crate) fn prepare(run_dir: &Path) -> Result<Self, String> {
         let binary = Path::new(env!("CARGO_BIN_EXE_landfall"));
         let built = binary.parent().expect("a binary has a directory");
-        for plugin in ["liblandfall_file", "libhello_handler", "libpanicky"] {
+        for plugin in ["liblandfall_file", "liblandfall_net", "libhello_handler", "libpanicky"] {
             let how = "`cargo build --workspace`, or `make test`";
             refuse_stale(&built.join(format!("{plugin}.so")), &built.join(format!("{plugin}.d")), how)?;
         }
@@ -40,6 +40,7 @@ impl Install {
         };
         let landfall = copy(binary, &bin.join("landfall"))?;
         let file_plugin = copy(&built.join("liblandfall_file.so"), &bin.join("liblandfall_file.so"))?;
+        copy(&built.join("liblandfall_net.so"), &bin.join("liblandfall_net.so"))?;
         copy(&built.join("libhello_handler.so"), &hello_dir.join("libhello_handler.so"))?;
         let panicky_dir = run_dir.join("panicky");
         copy(&built.join("libpanicky.so"), &panicky_dir.join("libpanicky.so"))?;

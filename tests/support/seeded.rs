@@ -226,6 +226,11 @@ impl Served {
         Self(text.lines().map(line).collect())
     }
 
+    /// Of ranges that were counted elsewhere, by location.
+    pub(crate) fn of_ranges(ranges: impl Iterator<Item = (String, Range<u64>)>) -> Self {
+        Self(ranges.map(|(name, range)| (name, Some(range))).collect())
+    }
+
     /// Only what this location served.
     pub(crate) fn of(&self, name: &str) -> Self {
         Self(self.0.iter().filter(|(its, _)| its == name).cloned().collect())

@@ -48,8 +48,7 @@ fn fate(deed: &str, place: Place) -> Fate {
             ("crashed", "worker-mute"),
         ]),
         ("error-as-success", _) => Fails(&[("internal", "bad-error")]),
-        // A passing fault is waited for, and the second try goes well.
-        ("message-long", Read) => Fine,
+        // A passing fault, that is to be waited for until the end of days.
         ("message-long", _) => Fails(&[("unavailable", LONG_CODE)]),
         // Descriptors that are gone when the agent sends some.
         ("leak-fds", Open) => Fails(&[("crashed", "worker-deaf"), ("crashed", "worker-starved")]),

@@ -11,6 +11,7 @@ use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use super::board::{Board, Stopped};
 use super::crew::{Crew, TICK};
 use super::frontier::Frontier;
+use super::opening::open;
 use super::origins::Origins;
 use super::pace::LANES_MAX;
 use super::pump::pump;
@@ -394,9 +395,8 @@ impl Joining<'_> {
     }
 
     fn open(&self, sizes: Sizes) -> Result<(u32, Box<dyn OpenedSource>)> {
-        let begun = self.origin.call.begin()?;
-        let call = CallContext { cancel: self.cancel.clone(), ..begun };
-        let source = self.origin.handler.open(&call, &self.origin.request)?;
+        let begin = || Ok(CallContext { cancel: self.cancel.child()?, ..self.origin.call.begin()? });
+        let (_, source) = open(self.origin, true, begin)?;
         let info = source.info();
         if !info.ranged || info.size.is_none() {
             let message = "it cannot be read in ranges, and so not together with others";

@@ -4,13 +4,13 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::board::{Board, Task};
-use super::crew::Crew;
+use super::crew::{Crew, TICK};
 use super::pump::{CHUNK, write_sparse};
 use super::span::Span;
 use super::writeback::Writeback;
@@ -154,6 +154,18 @@ pub(super) fn sleep(cancel: &Cancel, pause: Duration) {
     let mut wanted = [PollFd::new(cancel.descriptor(), PollFlags::POLLIN)];
     // Being woken early only means that something is tried again early.
     let _ = poll(&mut wanted, PollTimeout::try_from(pause).unwrap_or(PollTimeout::MAX));
+}
+
+/// Sleeps for all of `pause`; fails soon after `cancel` fired or its deadline passed, though nobody else asks.
+pub(super) fn wait_out(cancel: &Cancel, pause: Duration) -> Result<()> {
+    let until = Instant::now() + pause;
+    loop {
+        cancel.check()?;
+        match until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            None => return Ok(()),
+            Some(left) => sleep(cancel, left.min(TICK)),
+        }
+    }
 }
 
 /// Takes one range's bytes to the stage and tells the board.

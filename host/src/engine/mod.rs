@@ -15,6 +15,7 @@ mod lease;
 mod least_rate;
 mod lent;
 mod limits;
+mod opening;
 mod origins;
 mod output;
 mod pace;
@@ -265,8 +266,7 @@ fn from_one(
     stage: &mut Stage<'_>,
     want: &Want<'_>,
 ) -> Result<Ran> {
-    let call = origin.call.begin()?;
-    let source = origin.handler.open(&call, &origin.request)?;
+    let (call, source) = opening::open(origin, supply.has_other(), || origin.call.begin())?;
     check_size(source.info().size, want)?;
     if let Some(descriptor) = source.descriptor() {
         let file = descriptor.try_clone_to_owned().map_err(|error| Error::os(&error, "duplicate a descriptor"))?;

@@ -9,10 +9,12 @@ pub(super) const LANES_MAX: usize = 16;
 pub(super) const RANGE_LEAST: u64 = 1 << 20;
 const RANGE_MOST: u64 = 64 << 20;
 /// How long a number of lanes is measured at least, before it is judged, and at most.
-const TRIAL: Duration = Duration::from_millis(150);
+const TRIAL: Duration = Duration::from_millis(100);
 const TRIAL_MOST: Duration = Duration::from_secs(3);
-/// Growth of the rate, in percent, that more lanes must bring.
+/// Growth of the rate, in percent, that twice as many lanes must bring; and so much that each of them is held back by itself,
+/// when four times as many are tried next.
 const WORTH: u64 = 15;
+const PLAIN: u64 = 75;
 /// How long a number of lanes that was no better for being larger stays before that is tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 /// How long an origin that refused lanes is not asked for more of them, at first and at most.
@@ -22,6 +24,8 @@ const PEACE_MOST: Duration = Duration::from_secs(60);
 /// Doubles the lanes for as long as that brings more bytes a second, and gives the last ones up where it did not. One origin's; asked now and then.
 pub(super) struct Pace {
     lanes: usize,
+    /// How many there were before the last were added.
+    fewer: usize,
     /// What the node allows, and what the origin does for now.
     most: usize,
     granted: usize,
@@ -46,7 +50,7 @@ impl Pace {
     pub(super) fn new(most: usize, now: Instant) -> Self {
         let most = most.clamp(1, LANES_MAX);
         let trial = if most == 1 { Trial::Over } else { Trial::Begins { at: now } };
-        Self { lanes: 1, most, granted: most, before: None, trial, peace: PEACE, peace_until: None }
+        Self { lanes: 1, fewer: 1, most, granted: most, before: None, trial, peace: PEACE, peace_until: None }
     }
 
     /// How many lanes there should be.
@@ -81,16 +85,23 @@ impl Pace {
     }
 
     fn judge(&mut self, rate: u64, now: Instant) {
-        let better = self.before.is_none_or(|before| rate >= before.saturating_mul(100 + WORTH) / 100);
+        let grew_by = |percent: u64| {
+            move |before: u64| {
+                u128::from(rate) * 100 >= u128::from(before) * u128::from(100_u64.saturating_add(percent))
+            }
+        };
+        let better = self.before.is_none_or(grew_by(WORTH));
         if better && self.lanes < self.granted {
-            self.lanes = self.lanes.saturating_mul(2).min(self.granted);
+            let times = if self.before.is_some_and(grew_by(PLAIN)) { 4 } else { 2 };
+            self.fewer = self.lanes;
+            self.lanes = self.lanes.saturating_mul(times).min(self.granted);
             (self.before, self.trial) = (Some(rate), Trial::Begins { at: now });
             return;
         }
         self.trial = Trial::Over;
         if !better {
             // The last ones brought nothing. That may have been chance, or change.
-            self.lanes = (self.lanes / 2).max(1);
+            self.lanes = self.fewer.min(self.lanes);
             self.peace_until = Some(now + AGAIN);
         }
     }
@@ -159,8 +170,10 @@ mod tests {
     fn lanes_double_while_that_helps() {
         // Each connection is capped.
         assert_eq!(settle(16, 1, |lanes| 10_000_000 * lanes as u64).0, 16);
-        // The link is full with three.
-        assert_eq!(settle(16, 1, |lanes| 10_000_000 * lanes.min(3) as u64).0, 4);
+        // The link is full with three, which two did not show.
+        assert_eq!(settle(16, 1, |lanes| 10_000_000 * lanes.min(3) as u64).0, 8);
+        // The link is nearly full with two.
+        assert_eq!(settle(16, 1, |lanes| [0, 10_000_000, 15_000_000][lanes.min(2)]).0, 2);
         // One connection fills it.
         assert_eq!(settle(16, 1, |lanes| 10_000_000 * lanes.min(1) as u64).0, 1);
         assert_eq!(settle(1, 1, |lanes| lanes as u64).0, 1);

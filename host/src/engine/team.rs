@@ -17,9 +17,13 @@ const STALLS_WITH_OTHERS: u32 = 2;
 /// Bytes that must arrive before a failure is forgotten, and a stall.
 const FORGETS_FAILURE: u64 = 64 << 10;
 const FORGETS_STALL: u64 = 64 << 20;
-/// The longest pause that an origin may ask for, and the longest while there are others.
 const PAUSE_MOST: Duration = Duration::from_secs(60);
 const PAUSE_WITH_OTHERS: Duration = Duration::from_secs(5);
+
+/// The longest pause that an origin may ask for, alone or with others to turn to.
+pub(super) fn longest_pause(others: bool) -> Duration {
+    if others { PAUSE_WITH_OTHERS } else { PAUSE_MOST }
+}
 
 /// How one origin is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,12 +140,12 @@ impl Team {
             self.since_stall = 0;
         }
         let others = self.reading.others;
-        let (patience, stalls, longest) = match others {
-            true => (PATIENCE_WITH_OTHERS, STALLS_WITH_OTHERS, PAUSE_WITH_OTHERS),
-            false => (PATIENCE, STALLS, PAUSE_MOST),
+        let (patience, stalls) = match others {
+            true => (PATIENCE_WITH_OTHERS, STALLS_WITH_OTHERS),
+            false => (PATIENCE, STALLS),
         };
         if let Some(pause) = error.retry_after() {
-            if pause > longest {
+            if pause > longest_pause(others) {
                 return Verdict::Leave;
             }
             self.not_before = now.checked_add(pause).max(self.not_before);

@@ -4,16 +4,17 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use landfall_handler_api::{Error, ErrorKind, Request, Result, Scope};
 use landfall_inspect::{HEAD_BYTES, TAIL_BYTES};
 use rustix::fs::OFlags;
 
 use super::fetch::RANGE_IGNORED;
+use super::opening::open;
 use super::output::StageOutputs;
 use super::queue::{Queue, QueueSink, StreamInput};
 use super::supply::{Origin, Supply};
+use super::team::longest_pause;
 use super::{Method, Moved, Want, check_size, from_source, written};
 use crate::digest::{Algorithm, Digest};
 use crate::plugin::{CallContext, Handler, Input, OpenedSource, SourceInfo};
@@ -23,8 +24,6 @@ use crate::stage::Stage;
 /// Failures in a row that one origin may have, and the bytes that must come for one to be forgotten.
 const PATIENCE: u32 = 5;
 const FORGETS_FAILURE: u64 = 64 << 10;
-/// The longest pause that an origin may ask for.
-const PAUSE_MOST: Duration = Duration::from_secs(60);
 
 /// Who unpacks, and what it is asked.
 pub(crate) struct Unpacker {
@@ -230,7 +229,7 @@ fn feed(
 ) -> Result<()> {
     loop {
         let before = queue.position();
-        let fed = feed_from(&origin, queue, want);
+        let fed = feed_from(&origin, supply.has_other(), queue, want);
         *bytes = queue.position().saturating_sub(before);
         if *bytes > 0 && !names.contains(&origin.name) {
             names.push(origin.name.clone());
@@ -245,9 +244,8 @@ fn feed(
     }
 }
 
-fn feed_from(origin: &Origin, queue: &Arc<Queue>, want: &Want<'_>) -> Result<()> {
-    let call = origin.call.begin()?;
-    let source = origin.handler.open(&call, &origin.request)?;
+fn feed_from(origin: &Origin, others: bool, queue: &Arc<Queue>, want: &Want<'_>) -> Result<()> {
+    let (call, source) = open(origin, others, || origin.call.begin())?;
     check_size(source.info().size, want)?;
     let from_file;
     let source: &dyn OpenedSource = match source.descriptor() {
@@ -287,11 +285,11 @@ fn feed_from(origin: &Origin, queue: &Arc<Queue>, want: &Want<'_>) -> Result<()>
                 (failures, since) = (if forgotten { 1 } else { failures.saturating_add(1) }, reached);
                 let passing = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Io);
                 let pause = error.retry_after().unwrap_or_default();
-                if !passing || failures > PATIENCE || pause > PAUSE_MOST || queue.is_refused() {
+                if !passing || failures > PATIENCE || pause > longest_pause(others) || queue.is_refused() {
                     return Err(error);
                 }
-                super::lane::sleep(&origin.call.cancel, pause);
                 super::lane::pause(&origin.call.cancel, failures);
+                super::lane::wait_out(&origin.call.cancel, pause)?;
             }
         }
     }

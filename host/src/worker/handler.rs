@@ -402,6 +402,10 @@ fn pull_all(
             continue;
         }
         match take(running, lane, len.saturating_sub(got), into, until, done.is_none()) {
+            // Whoever cancelled it does not want the rest, which may well be there.
+            Ok(Taken::Nothing) if done.is_some() && running.own.cancel.is_cancelled() => {
+                return running.honest(refused.map_or_else(|| Err(Error::cancelled()), Err));
+            }
             Ok(Taken::Nothing | Taken::Gone) if done.is_some() => {
                 return Err(running.lied("worker-lied", "promised more bytes than it gave"));
             }

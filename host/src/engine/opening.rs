@@ -1,0 +1,42 @@
+//! Opens an origin, and again where that failed for now: nobody else may have the bytes.
+
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+
+use super::lane::{pause, wait_out};
+use super::supply::Origin;
+use super::team::longest_pause;
+use crate::plugin::{CallContext, OpenedSource, STALLED};
+
+/// How often it is tried again, alone and with others to turn to.
+const AGAIN: u32 = 3;
+const AGAIN_WITH_OTHERS: u32 = 1;
+
+/// Opens `origin` with calls that `begin` makes.
+pub(super) fn open(
+    origin: &Origin,
+    others: bool,
+    begin: impl Fn() -> Result<CallContext>,
+) -> Result<(CallContext, Box<dyn OpenedSource>)> {
+    let mut failures = 0;
+    loop {
+        let call = begin()?;
+        let error = match origin.handler.open(&call, &origin.request) {
+            Ok(source) => return Ok((call, source)),
+            Err(error) => error,
+        };
+        failures += 1;
+        if failures > if others { AGAIN_WITH_OTHERS } else { AGAIN } || !is_passing(&error, others) {
+            return Err(error);
+        }
+        pause(&call.cancel, failures);
+        wait_out(&call.cancel, error.retry_after().unwrap_or_default())?;
+    }
+}
+
+fn is_passing(error: &Error, others: bool) -> bool {
+    error.kind() == ErrorKind::Unavailable
+        && matches!(error.scope(), Scope::Location | Scope::Handler)
+        // One that is silent costs more time than it is worth.
+        && error.code() != STALLED
+        && error.retry_after().unwrap_or_default() <= longest_pause(others)
+}
