@@ -327,10 +327,11 @@ impl Board {
             let at = state.todo.partition_point(|range| range.start < left.start);
             state.todo.insert(at, left);
         }
+        let refused = !span.has_arrived() && state.spans.iter().any(|(of, span)| *of == team && span.has_arrived());
         let own = state.teams.get_mut(team)?;
         let verdict = match own.stopped {
             Some(_) => None,
-            None => Some(own.failed(&error, span.began(), Instant::now())),
+            None => Some(own.failed(&error, span.began(), refused, Instant::now())),
         };
         let stopped = state.stopped.is_some();
         drop(state);

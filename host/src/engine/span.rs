@@ -90,6 +90,11 @@ impl Span {
         first && bytes > 0
     }
 
+    /// Whether it brought any bytes.
+    pub(super) fn has_arrived(&self) -> bool {
+        locked(&self.state).arrived > 0
+    }
+
     /// From now on, or not any more, the host keeps the source waiting.
     pub(super) fn hold(&self, held: bool) {
         locked(&self.state).window.hold(held);

@@ -121,16 +121,17 @@ impl Team {
         self.lanes > 1 && self.lanes > self.pace.wanted()
     }
 
-    /// A read that began at `began` failed.
-    pub(super) fn failed(&mut self, error: &Error, began: Instant, now: Instant) -> Verdict {
+    /// A read that began at `began` failed. `refused`: it brought nothing, while others of the team bring bytes.
+    pub(super) fn failed(&mut self, error: &Error, began: Instant, refused: bool, now: Instant) -> Verdict {
         if !matches!(error.scope(), Scope::Location | Scope::Handler) {
             return Verdict::StopAll;
         }
         if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Io) {
             return Verdict::Leave;
         }
-        // Lanes that were running when one failed, and fail as well, met the same fault.
-        let same = self.failed_at.is_some_and(|failed| began < failed);
+        // Lanes that were running when one failed, and fail as well, met the same fault. One that is refused beside others
+        // that are not says nothing but that there are too many.
+        let same = self.failed_at.is_some_and(|failed| began < failed) || (refused && error.code() != STALLED);
         if !same {
             self.failures = self.failures.saturating_add(1);
             (self.failed_at, self.since_failure) = (Some(now), 0);
@@ -155,7 +156,11 @@ impl Team {
         if fewer > 0 {
             self.pace.refused(fewer, now);
         }
-        if self.failures > patience || self.stalls > stalls { Verdict::Leave } else { Verdict::Again(self.failures) }
+        if self.failures > patience || self.stalls > stalls {
+            Verdict::Leave
+        } else {
+            Verdict::Again(self.failures.max(1))
+        }
     }
 }
 
@@ -180,12 +185,30 @@ mod tests {
         let began = Instant::now();
         let after = |seconds| began + Duration::from_secs(seconds);
         for _ in 0..16 {
-            assert_eq!(team.failed(&passing(), began, after(1)), Verdict::Again(1));
+            assert_eq!(team.failed(&passing(), began, false, after(1)), Verdict::Again(1));
         }
         for failures in 2..=6 {
-            assert_eq!(team.failed(&passing(), after(failures), after(failures)), Verdict::Again(failures as u32));
+            assert_eq!(
+                team.failed(&passing(), after(failures), false, after(failures)),
+                Verdict::Again(failures as u32)
+            );
         }
-        assert_eq!(team.failed(&passing(), after(7), after(7)), Verdict::Leave);
+        assert_eq!(team.failed(&passing(), after(7), false, after(7)), Verdict::Leave);
+    }
+
+    #[test]
+    fn who_takes_only_so_many_is_not_worn_out_by_more() {
+        let mut team = team(true);
+        let now = Instant::now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        for seconds in 0..100 {
+            team.lanes = 4;
+            assert_eq!(team.failed(&passing(), at(seconds), true, at(seconds)), Verdict::Again(1));
+            assert!(team.has_too_many());
+        }
+        // The lanes that it had are another matter.
+        assert_eq!(team.failed(&passing(), at(100), false, at(100)), Verdict::Again(1));
+        assert_eq!(team.failed(&passing(), at(101), false, at(101)), Verdict::Leave);
     }
 
     #[test]
@@ -193,7 +216,7 @@ mod tests {
         let mut team = team(false);
         let now = Instant::now();
         let mut tries = 0;
-        while team.failed(&passing(), now + Duration::from_secs(tries), now + Duration::from_secs(tries))
+        while team.failed(&passing(), now + Duration::from_secs(tries), false, now + Duration::from_secs(tries))
             != Verdict::Leave
         {
             team.arrived(1);
@@ -203,7 +226,7 @@ mod tests {
         let mut team = self::team(false);
         for tries in 0..100 {
             let at = now + Duration::from_secs(tries);
-            assert_eq!(team.failed(&passing(), at, at), Verdict::Again(1));
+            assert_eq!(team.failed(&passing(), at, false, at), Verdict::Again(1));
             team.arrived(FORGETS_FAILURE);
         }
     }
@@ -215,11 +238,11 @@ mod tests {
         let now = Instant::now();
         for tries in 0..2 {
             let at = now + Duration::from_secs(tries);
-            assert_eq!(team.failed(&stalled, at, at), Verdict::Again(1));
+            assert_eq!(team.failed(&stalled, at, false, at), Verdict::Again(1));
             team.arrived(FORGETS_FAILURE);
         }
         let at = now + Duration::from_secs(3);
-        assert_eq!(team.failed(&stalled, at, at), Verdict::Leave);
+        assert_eq!(team.failed(&stalled, at, false, at), Verdict::Leave);
     }
 
     #[test]
@@ -233,10 +256,10 @@ mod tests {
         ] {
             let mut team = team(others);
             let busy = passing().retried_after(Duration::from_secs(seconds));
-            assert_eq!(team.failed(&busy, now, now), verdict);
+            assert_eq!(team.failed(&busy, now, false, now), verdict);
         }
         let mut team = team(false);
-        team.failed(&passing().retried_after(Duration::from_secs(9)), now, now);
+        team.failed(&passing().retried_after(Duration::from_secs(9)), now, false, now);
         assert_eq!(team.not_before(), Some(now + Duration::from_secs(9)));
     }
 
@@ -245,7 +268,7 @@ mod tests {
         let mut team = team(false);
         let now = Instant::now();
         let gone = Error::new(ErrorKind::NotFound, "http-404", "gone");
-        assert_eq!(team.failed(&gone, now, now), Verdict::Leave);
-        assert_eq!(team.failed(&passing().scoped(Scope::Node), now, now), Verdict::StopAll);
+        assert_eq!(team.failed(&gone, now, false, now), Verdict::Leave);
+        assert_eq!(team.failed(&passing().scoped(Scope::Node), now, false, now), Verdict::StopAll);
     }
 }
