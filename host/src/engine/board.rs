@@ -322,10 +322,12 @@ impl Board {
             self.changed.notify_all();
             return None;
         };
-        if !left.is_empty() {
+        // What arrived may be hashed already, and is never written again, whatever is said of how far the read came.
+        let again = if self.compares() { vec![left] } else { state.pieces.missing_in(&left) };
+        for range in again.into_iter().filter(|range| !range.is_empty()) {
             // In its place, so that ranges are still read in order.
-            let at = state.todo.partition_point(|range| range.start < left.start);
-            state.todo.insert(at, left);
+            let at = state.todo.partition_point(|other| other.start < range.start);
+            state.todo.insert(at, range);
         }
         let refused = !span.has_arrived() && state.spans.iter().any(|(of, span)| *of == team && span.has_arrived());
         let own = state.teams.get_mut(team)?;
@@ -400,6 +402,10 @@ impl Board {
             state.pieces.put(range, origin);
             return Ok(buffer);
         }
+        if state.pieces.missing_in(&range) != [range.clone()] {
+            let message = format!("bytes {}..{} arrived twice", range.start, range.end);
+            return Err(Error::new(ErrorKind::Internal, "overlap", message).scoped(Scope::Node));
+        }
         state.pieces.put(range.clone(), origin);
         let buffer = state.frontier.arrived(range.start, buffer, filled, &state.pieces)?;
         let there = state.pieces.bytes();
@@ -423,11 +429,12 @@ impl Board {
         locked(&self.state).pieces.clone()
     }
 
-    /// Gives up what is there beyond the first gap, of `size` bytes, none of which the digest was given.
-    pub(super) fn keep_front(&self, size: u64) {
+    /// Gives up what is there beyond the first gap, of `size` bytes, none of which the digest was given; gives where that is.
+    pub(super) fn keep_front(&self, size: u64) -> u64 {
         let mut state = locked(&self.state);
         let front = state.pieces.reach(0);
         state.pieces.cut(&(front..size));
+        front
     }
 
     /// Which bytes are there, and up to where the digest has come among them, with its state there; none if it was ended.

@@ -18,7 +18,7 @@ use super::pump::pump;
 use super::resume::{Resume, Resumed};
 use super::supply::{Origin, Supply};
 use super::team::Reading;
-use super::{Method, Moved, Sizes, Want};
+use super::{Method, Moved, Sizes, Want, written};
 use crate::cancel::Cancel;
 use crate::complaint::complain;
 use crate::digest::{Algorithm, Digest};
@@ -40,6 +40,8 @@ pub(super) struct Fetch {
     mixed: bool,
     /// Origins that can only be read from their start, though they said otherwise.
     whole: Vec<u32>,
+    /// Whether the last read was of several origins.
+    combined: bool,
     /// Bytes of origins that were left while others went on.
     left: u64,
 }
@@ -81,7 +83,7 @@ impl Fetch {
         let board =
             Board::new(file()?, size, want.limits.clone(), want.least_rate(), progress, resumed.pieces, frontier);
         let origins = Origins::new(resumed.origins, joined);
-        Ok(Self { board, size, origins, resume, mixed: false, whole: Vec::new(), left: 0 })
+        Ok(Self { board, size, origins, resume, mixed: false, whole: Vec::new(), combined: false, left: 0 })
     }
 
     /// Bytes that arrived in this run of the program.
@@ -143,11 +145,13 @@ impl Fetch {
         let outcome = self.read(lead, stage, want, missing(self), supply);
         match (&outcome, self.size) {
             (Err(Stopped::Origin(error)), Some(size))
-                if error.code() == RANGE_IGNORED && !self.whole.contains(&lead.number) =>
+                if error.code() == RANGE_IGNORED && !self.combined && !self.whole.contains(&lead.number) =>
             {
                 // In one stream, then, over everything that follows the first gap.
                 self.whole.push(lead.number);
-                self.board.keep_front(size);
+                let front = self.board.keep_front(size);
+                // Zeros that are left out must find zeros there.
+                written::zero(stage.file(), front, size.saturating_sub(front)).map_err(Stopped::All)?;
                 if let Some(resume) = &mut self.resume {
                     resume.checkpoint(&self.board, stage, &self.origins.names()).map_err(Stopped::All)?;
                 }
@@ -171,7 +175,8 @@ impl Fetch {
         let ranged = self.size.is_some() && info.size.is_some() && !whole;
         let companions =
             if ranged && !self.mixed { supply.companions(COMBINED_MOST.saturating_sub(1)) } else { Vec::new() };
-        let others = supply.has_other() || !companions.is_empty();
+        self.combined = !companions.is_empty();
+        let others = supply.has_other() || self.combined;
         let most = if ranged { LANES_MAX } else { 1 };
         let mut readings = Vec::new();
         let mut reading = |whole: bool, most: usize, origin: &Origin| -> Result<Cancel, Stopped> {

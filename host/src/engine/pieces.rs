@@ -64,16 +64,22 @@ impl Pieces {
 
     /// What of `0..size` is not there, in order.
     pub(super) fn missing(&self, size: u64) -> Vec<Range<u64>> {
+        self.missing_in(&(0..size))
+    }
+
+    /// What of `within` is not there, in order.
+    pub(super) fn missing_in(&self, within: &Range<u64>) -> Vec<Range<u64>> {
         let mut missing = Vec::new();
-        let mut at = 0_u64;
-        for (range, _) in self.iter() {
-            if range.start > at {
-                missing.push(at..range.start.min(size));
+        let mut at = within.start;
+        let before = self.ranges.range(..within.start).next_back();
+        for (&start, &(end, _)) in before.into_iter().chain(self.ranges.range(within.clone())) {
+            if start > at {
+                missing.push(at..start);
             }
-            at = at.max(range.end);
+            at = at.max(end);
         }
-        if at < size {
-            missing.push(at..size);
+        if at < within.end {
+            missing.push(at..within.end);
         }
         missing
     }
@@ -159,6 +165,11 @@ mod tests {
             }
             let missing: u64 = pieces.missing(100).iter().map(|range| range.end - range.start).sum();
             prop_assert_eq!(missing + pieces.bytes(), 100);
+            for (start, end) in [(0, 100), (17, 18), (30, 60), (64, 95), (40, 40)] {
+                let found: Vec<u64> = pieces.missing_in(&(start..end)).into_iter().flatten().collect();
+                let gone: Vec<u64> = (start..end).filter(|&at| array[at as usize].is_none()).collect();
+                prop_assert_eq!(found, gone);
+            }
         }
     }
 }

@@ -271,9 +271,20 @@ fn fetch_with(fakes: &[(&str, &Arc<Fake>)], digest: Option<&Digest>, size: Optio
 
 fn fetch_from(fakes: &[(&str, &Arc<Fake>)], digest: Option<&Digest>, size: Option<u64>, combines: bool) -> Fetched {
     let directory = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(&directory.path().join("state")).unwrap();
     let target = Target::open(&directory.path().join("disk")).unwrap();
     let mut stage = Stage::open(&target, Duration::from_secs(60), None).unwrap();
+    fetch_into(&mut stage, fakes, digest, size, combines)
+}
+
+fn fetch_into(
+    stage: &mut Stage<'_>,
+    fakes: &[(&str, &Arc<Fake>)],
+    digest: Option<&Digest>,
+    size: Option<u64>,
+    combines: bool,
+) -> Fetched {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(&directory.path().join("state")).unwrap();
     let dress = Dress::default();
     let want = Want {
         digest,
@@ -301,7 +312,7 @@ fn fetch_from(fakes: &[(&str, &Arc<Fake>)], digest: Option<&Digest>, size: Optio
         combines,
         companions: vec![],
     };
-    let moved = from_source(first, &mut row, &mut stage, &want, &mut 0);
+    let moved = from_source(first, &mut row, stage, &want, &mut 0);
     let mut there = vec![0; usize::try_from(stage.file().metadata().unwrap().len()).unwrap()];
     stage.file().read_exact_at(&mut there, 0).unwrap();
     Fetched { moved, exact: there == content(), row }
@@ -464,6 +475,19 @@ fn a_source_that_stops_heeding_ranges_is_read_from_its_start() {
         assert!(is_image(&fetched), "{reads}: {:?}", fetched.moved);
         assert!(fake.served() > SIZE && fetched.row.failed.is_empty(), "{reads}");
     }
+}
+
+#[test]
+fn what_is_read_anew_leaves_nothing_of_what_was_there() {
+    // The bytes that were there beyond the gap were no zeros; the image's are, and are left out when they are written.
+    let directory = tempfile::tempdir().unwrap();
+    let target = Target::open(&directory.path().join("disk")).unwrap();
+    let mut stage = Stage::open(&target, Duration::from_secs(60), None).unwrap();
+    let fake = Fake::new(Conduct { ignores_ranges_after: Some(1), hiccups: 1, ..Conduct::default() });
+    stage.set_size(SIZE).unwrap();
+    stage.file().write_all_at(&vec![0xAA; usize::try_from(SIZE - (1 << 20)).unwrap()], 1 << 20).unwrap();
+    let fetched = fetch_into(&mut stage, &[("a", &fake)], Some(&digest()), Some(SIZE), false);
+    assert!(is_image(&fetched), "{:?}", fetched.moved);
 }
 
 #[test]
