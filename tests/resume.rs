@@ -32,6 +32,8 @@ const MEANWHILE: u64 = 32 * MIB;
 /// What is on its way from a worker, for each connection: a ring of 16 slots, and what is being filled at either end.
 const ON_THE_WAY: u64 = 16 * (256 << 10) + 2 * (256 << 10);
 const CONNECTIONS: u64 = 2;
+/// What may come twice: so much is on its way when the rest of a long range is given to another connection, a few times.
+const DIVISIONS: u64 = 4 * ON_THE_WAY;
 
 /// For tests that are not about time: below a second in all.
 const SMALL: Content = Content::new(8 * MIB, 21);
@@ -275,8 +277,9 @@ fn kill_once(
     let (answer, second) = bench.run(content, &options);
     answer.success();
     bench.exact(content, &[]);
-    // Exactly what the checkpoint does not have, and none of it twice.
-    assert_eq!((second.bytes(), second.again()), (content.size - kept, 0), "{answer:#?}");
+    // Exactly what the checkpoint does not have.
+    assert_eq!(second.bytes() - second.again(), content.size - kept, "{answer:#?}");
+    assert!(second.again() <= DIVISIONS, "{}: {answer:#?}", second.again());
     Kill { hit: hit && first.bytes() < content.size, lost }
 }
 
@@ -297,7 +300,8 @@ fn terminated(world: &World) {
             assert!(kept > 0 && first.bytes() - kept <= CONNECTIONS * ON_THE_WAY, "{kept} of {}", first.bytes());
             let (answer, second) = bench.run(content, "");
             answer.success();
-            assert_eq!((second.bytes(), second.again()), (content.size - kept, 0));
+            assert_eq!(second.bytes() - second.again(), content.size - kept);
+            assert!(second.again() <= DIVISIONS, "{}", second.again());
             bench.exact(content, &[]);
         }
     }

@@ -13,7 +13,7 @@ use super::frontier::Frontier;
 use super::lane::locked;
 use super::least_rate::LeastRate;
 use super::limits::NodeLimits;
-use super::pace::{self, RANGE_LEAST};
+use super::pace;
 use super::pieces::Pieces;
 use super::pump::HOLE;
 use super::span::Span;
@@ -23,8 +23,10 @@ use crate::digest::Digest;
 use crate::plugin::Progress;
 use crate::stage::stage_error;
 
-/// A range is divided when the rest of it would take at least so long.
-const WORTH_DIVIDING: Duration = Duration::from_millis(500);
+/// A range is divided when the rest of it has at least twice so many bytes and would take at least so long: what is on its way
+/// then is sent for nothing.
+const PART_LEAST: u64 = 8 << 20;
+const WORTH_DIVIDING: Duration = Duration::from_secs(1);
 
 /// Why a run ended before everything was there.
 #[derive(Debug, Clone)]
@@ -91,7 +93,7 @@ impl State {
 
     /// What is being read and takes the longest, if it is worth dividing.
     fn slowest(&self, now: Instant) -> Option<&Arc<Span>> {
-        let times = self.spans.iter().filter_map(|(_, span)| Some((span.takes(RANGE_LEAST, now)?, span)));
+        let times = self.spans.iter().filter_map(|(_, span)| Some((span.takes(PART_LEAST, now)?, span)));
         times.max_by_key(|(time, _)| *time).filter(|(time, _)| *time >= WORTH_DIVIDING).map(|(_, span)| span)
     }
 
@@ -276,9 +278,12 @@ impl Board {
         let range = if whole {
             (!state.todo.is_empty()).then(|| state.todo.remove(0))
         } else {
-            let lanes = state.teams.iter().map(|team| team.lanes).sum();
-            let divided = |state: &State| state.slowest(now)?.divide(RANGE_LEAST, HOLE as u64);
-            pace::cut(&mut state.todo, lanes, HOLE as u64).or_else(|| divided(state))
+            // A team that has not begun is to find something left.
+            let own_lanes = |team: &Team| if team.stopped.is_some() { 0 } else { team.lanes.max(1) };
+            let lanes = state.teams.iter().map(own_lanes).sum();
+            let longest = own.longest_range(now);
+            let divided = |state: &State| state.slowest(now)?.divide(PART_LEAST, HOLE as u64);
+            pace::cut(&mut state.todo, lanes, longest, HOLE as u64).or_else(|| divided(state))
         };
         let Some(range) = range else { return Task::Leave };
         // What replaces other bytes is judged by whose they are: that is no place to be clever.

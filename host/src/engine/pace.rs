@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 /// The most lanes for one origin, whatever the node's limits.
 pub(super) const LANES_MAX: usize = 16;
 /// The shortest range that is worth a request of its own, and the longest.
-pub(super) const RANGE_LEAST: u64 = 1 << 20;
+const RANGE_LEAST: u64 = 1 << 20;
 const RANGE_MOST: u64 = 64 << 20;
+/// As long as it takes a lane, about; before that is known, so long.
+const RANGE_TIME: Duration = Duration::from_secs(2);
+const RANGE_FIRST: u64 = 16 << 20;
 /// How long a number of lanes is measured at least, before it is judged, and at most.
 const TRIAL: Duration = Duration::from_millis(100);
 const TRIAL_MOST: Duration = Duration::from_secs(3);
@@ -119,18 +122,29 @@ impl Pace {
     }
 }
 
-/// The next range to be read, cut off the front of what is `todo`: long while much is left and shorter towards the end, so
+/// The longest range for one of `lanes` that brought `bytes` in all in `time`.
+pub(super) fn longest_range(bytes: u64, time: Duration, lanes: usize) -> u64 {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let window = u64::try_from(RANGE_TIME.as_millis()).unwrap_or(u64::MAX);
+    if bytes < RANGE_FIRST || millis < 100 {
+        return RANGE_FIRST;
+    }
+    let each = bytes.saturating_mul(window).checked_div(millis).unwrap_or(RANGE_MOST) / lanes.max(1) as u64;
+    each.clamp(RANGE_LEAST, RANGE_MOST)
+}
+
+/// The next range to be read, at most so long, cut off the front of what is `todo`: long while much is left and shorter towards the end, so
 /// that all lanes end together.
-pub(super) fn cut(todo: &mut Vec<Range<u64>>, lanes: usize, align: u64) -> Option<Range<u64>> {
+pub(super) fn cut(todo: &mut Vec<Range<u64>>, lanes: usize, longest: u64, align: u64) -> Option<Range<u64>> {
     let left = todo.iter().fold(0_u64, |sum, range| sum.saturating_add(range.end.saturating_sub(range.start)));
     let first = todo.first_mut()?;
     let share = left / (lanes.max(1) as u64).saturating_mul(2);
-    let wanted = share.clamp(RANGE_LEAST, RANGE_MOST);
+    let wanted = share.clamp(RANGE_LEAST, longest.max(RANGE_LEAST));
     let end = first.start.saturating_add(wanted);
     let end = end.saturating_sub(end % align.max(1)).max(first.start.saturating_add(1));
     // What would be left over is taken along.
     let end =
-        if first.end.saturating_sub(end) < RANGE_LEAST || lanes == 1 && left <= RANGE_MOST { first.end } else { end };
+        if first.end.saturating_sub(end) < RANGE_LEAST || lanes == 1 && left <= longest { first.end } else { end };
     let range = first.start..end.min(first.end);
     if range.end == first.end {
         todo.remove(0);
@@ -209,11 +223,20 @@ mod tests {
     }
 
     #[test]
+    fn a_range_is_as_long_as_a_lane_reads_in_some_seconds() {
+        let second = Duration::from_secs(1);
+        assert_eq!(longest_range(0, Duration::ZERO, 1), RANGE_FIRST);
+        assert_eq!(longest_range(1 << 30, second, 1), RANGE_MOST);
+        assert_eq!(longest_range(128 << 20, second, 16), 16 << 20);
+        assert_eq!(longest_range(64 << 20, 600 * second, 16), RANGE_LEAST);
+    }
+
+    #[test]
     fn ranges_cover_everything_once() {
         for (size, lanes) in [(1, 1), (RANGE_LEAST, 4), (10 << 20, 4), (1 << 30, 8), ((1 << 30) + 12345, 3)] {
             let mut todo: Vec<Range<u64>> = std::iter::once(0..size).collect();
             let (mut at, mut count) = (0, 0);
-            while let Some(range) = cut(&mut todo, lanes, 256 * 1024) {
+            while let Some(range) = cut(&mut todo, lanes, RANGE_MOST, 256 * 1024) {
                 assert_eq!(range.start, at);
                 assert!(!range.is_empty() && range.end - range.start < RANGE_MOST + RANGE_LEAST);
                 at = range.end;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use landfall_handler_api::{Error, ErrorKind, Scope};
 
-use super::pace::Pace;
+use super::pace::{self, Pace};
 use crate::cancel::Cancel;
 use crate::plugin::STALLED;
 
@@ -55,6 +55,7 @@ pub(super) struct Team {
     pub(super) lanes: usize,
     /// Lanes that have brought bytes.
     pub(super) delivering: usize,
+    began: Instant,
     /// Bytes that it brought in this run.
     pub(super) bytes: u64,
     /// Why it ended early.
@@ -80,6 +81,7 @@ impl Team {
             pace: Pace::new(reading.most, now),
             lanes: 0,
             delivering: 0,
+            began: now,
             bytes: 0,
             stopped: None,
             told: false,
@@ -109,6 +111,11 @@ impl Team {
         if self.since_stall >= FORGETS_STALL {
             self.stalls = 0;
         }
+    }
+
+    /// The longest range for one of its lanes.
+    pub(super) fn longest_range(&self, now: Instant) -> u64 {
+        pace::longest_range(self.bytes, now.saturating_duration_since(self.began), self.delivering)
     }
 
     /// Until when it asked to be left alone.
