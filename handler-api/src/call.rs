@@ -127,9 +127,8 @@ impl Call {
         }
     }
 
-    /// A secret: `location.url`, the location's whole URL, where the request names it since it shows the URL redacted; or,
-    /// of a network location, `tls.roots`, the certificates that this node trusts, in PEM. To be asked for while `open` or
-    /// `transfer` runs.
+    /// A secret: `location.url`, the location's whole URL, where the request names it since it shows the URL redacted; or
+    /// `tls.roots`, the certificates that this node trusts, in PEM. Given while `open` or `transfer` runs.
     pub fn secret(&self, name: &str) -> Result<Secret> {
         self.attempt(|host, raw| {
             let fetch = host.secret.ok_or_else(|| Error::unsupported("secrets"))?;

@@ -133,9 +133,13 @@ impl<'a> Trials<'a> {
         if let Some((cut, _)) = name.char_indices().nth(NAME_MAX) {
             name.truncate(cut);
         }
+        // Scheme, host and port; a store's id where its locations name no host.
+        let host: String = name.split_inclusive('/').take(3).collect();
         let store = attempt.belonging.store.as_ref().map(|store| store.id.clone()).filter(|id| !id.is_empty());
-        let host = || name.split_inclusive('/').take(3).collect();
-        let connects_to = store.unwrap_or_else(host);
+        let connects_to = match store {
+            Some(id) if host.ends_with("///") || !host.contains("://") => id,
+            _ => host,
+        };
         Ok(Origin { handler, request: attempt.request.clone(), call: self.call(attempt.location), name, connects_to })
     }
 

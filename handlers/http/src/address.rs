@@ -35,7 +35,7 @@ impl fmt::Display for Place {
             Self::Metadata => "a metadata service",
             Self::Loopback => "this machine",
             Self::LinkLocal => "a link-local address",
-            Self::Unspecified => "no address",
+            Self::Unspecified => "the unspecified address",
             Self::Multicast => "a multicast address",
             Self::Broadcast => "a broadcast address",
         })

@@ -28,6 +28,10 @@ impl Resource {
         if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
             return Err(bad_url("has white space, control characters or a backslash in it"));
         }
+        let after = text.split_once("://").map_or("", |(_, after)| after);
+        if after.starts_with(['/', '?', '#']) {
+            return Err(bad_url("has no host"));
+        }
         let mut url = Url::parse(text).map_err(|error| bad_url(&format!("cannot be read: {error}")))?;
         url.set_fragment(None);
         Ok(Self { url, headers: HeaderMap::new(), named_by_caller })
@@ -61,6 +65,8 @@ mod tests {
             ("http://ho\tst/", Err("bad-url")),
             ("http://host\\@other/", Err("bad-url")),
             ("http://", Err("bad-url")),
+            ("http:///host/x", Err("bad-url")),
+            ("http://?host", Err("bad-url")),
             ("http://host:99999/", Err("bad-url")),
             ("http://[::1", Err("bad-url")),
         ] {

@@ -124,9 +124,10 @@ fn identity(certificate: &str, key: &str, provider: &CryptoProvider) -> Result<A
         rustls::Error::InconsistentKeys(_) => {
             invalid("config-client-key", "client_key is not the key of client_certificate")
         }
-        rustls::Error::InvalidCertificate(_) => {
-            invalid("config-client-certificate", "the first certificate of client_certificate cannot be read")
-        }
+        rustls::Error::InvalidCertificate(_) => invalid(
+            "config-client-certificate",
+            "the first certificate of client_certificate cannot be used; it must be of X.509 version 3",
+        ),
         _ => invalid("config-client-key", "client_key is of no kind that can be used"),
     })?;
     Ok(Arc::new(SingleCertAndKey::from(both)))

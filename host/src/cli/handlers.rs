@@ -196,5 +196,6 @@ fn target(url: &str, config: Option<&Config>) -> Result<Target> {
     let mut request = Request::default();
     request.store = belonging(stores, &location, &Origin::Caller).store;
     hand_on(&location, &mut request);
+    request.named_by_caller = true;
     Ok(Target { request, url })
 }

@@ -61,7 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> Ex
             }
         }
         Command::Config { command } => match command {
-            ConfigCommand::Check => setup::check(config, json),
+            ConfigCommand::Check => setup::check(config, json, binary),
             ConfigCommand::Show => setup::show(config, json),
             ConfigCommand::Schema => setup::schema(),
         },

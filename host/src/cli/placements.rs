@@ -133,7 +133,7 @@ pub(super) fn history(most: u32, config: Option<&Path>, json: bool) -> Result<()
         for attempt in &decision.attempts {
             let (kind, code) = (attempt.kind.map_or("done", |kind| kind.name()), attempt.code.as_deref().unwrap_or(""));
             let message = attempt.message.as_deref().unwrap_or("");
-            let from = attempt.locations.first().map_or("no location", String::as_str);
+            let from = from_where(&attempt.locations);
             show::line(format_args!("  {} from {from}: {kind} {code} {message}", attempt.handlers.join(" -> ")))?;
         }
         if let Some(error) = entry.record.get("error") {
@@ -141,7 +141,7 @@ pub(super) fn history(most: u32, config: Option<&Path>, json: bool) -> Result<()
             show::line(format_args!("  {} ({} {})", part("message"), part("kind"), part("code")))?;
         }
         if let Ok(facts) = serde_json::from_value::<crate::ledger::Facts>(entry.record["placed"].clone()) {
-            let from = facts.locations.first().map_or("no location", String::as_str);
+            let from = from_where(&facts.locations);
             show::line(format_args!(
                 "  {} from {from}: {}, verified {}",
                 facts.handler,
@@ -151,4 +151,8 @@ pub(super) fn history(most: u32, config: Option<&Path>, json: bool) -> Result<()
         }
     }
     Ok(())
+}
+
+fn from_where(locations: &[String]) -> String {
+    if locations.is_empty() { "no location".to_owned() } else { locations.join(", ") }
 }

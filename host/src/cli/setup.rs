@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use landfall_handler_api::Result;
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use landfall_select::StoreType;
 
 use super::{print_json, show};
@@ -12,7 +12,7 @@ use crate::complaint::{self, complain};
 use crate::config::{self, Catalog, Config};
 use crate::engine::{LimitSettings, NodeLimits};
 use crate::ledger::Ledger;
-use crate::plugin::{Handler, LoadOptions, PluginOutcome, Plugins, ScanCache};
+use crate::plugin::{Handler, LoadOptions, NoCache, PluginOutcome, Plugins, ScanCache};
 use crate::worker::WorkerSettings;
 
 /// Where packages put plugins.
@@ -81,7 +81,7 @@ pub(super) fn in_order(handlers: &[Arc<dyn Handler>], order: &[String]) -> Vec<A
     let find = |id: &String| {
         let found = handlers.iter().find(|handler| handler.info().id == *id);
         if found.is_none() {
-            complain(format_args!("handler {id} is configured, but no plugin offers it"));
+            complain(format_args!("handler {id} is in the order, and cannot be used"));
         }
         found.cloned()
     };
@@ -89,7 +89,7 @@ pub(super) fn in_order(handlers: &[Arc<dyn Handler>], order: &[String]) -> Vec<A
 }
 
 /// Loads the plugins of the configured and the usual directories.
-pub(super) fn load_plugins(config: &Config, ledger: &Ledger, binary: PathBuf) -> Plugins {
+pub(super) fn load_plugins(config: &Config, cache: &dyn ScanCache, binary: PathBuf) -> Plugins {
     let mut directories = config.plugin_dirs.clone();
     directories.extend(binary.parent().map(Path::to_owned));
     directories.push(PathBuf::from(SYSTEM_PLUGINS));
@@ -106,7 +106,7 @@ pub(super) fn load_plugins(config: &Config, ledger: &Ledger, binary: PathBuf) ->
         sections: config.handler_sections.clone(),
         isolation: config.isolation,
     };
-    Plugins::load(&options, ledger)
+    Plugins::load(&options, cache)
 }
 
 impl ScanCache for Ledger {
@@ -120,8 +120,9 @@ impl ScanCache for Ledger {
 }
 
 /// `landfall config check`. What can be wrong without being an error is told too.
-pub(super) fn check(path: Option<&Path>, json: bool) -> Result<()> {
+pub(super) fn check(path: Option<&Path>, json: bool, binary: PathBuf) -> Result<()> {
     let config = load_config(path)?;
+    refuse_bad_sections(&config, binary)?;
     let warnings = warnings(&config);
     if json {
         return print_json(&serde_json::json!({
@@ -135,6 +136,29 @@ pub(super) fn check(path: Option<&Path>, json: bool) -> Result<()> {
         Some(source) => show::line(format_args!("{}: ok", source.display())),
         None => show::line("no configuration file; every setting has its default"),
     }
+}
+
+/// Refuses sections that their own handlers do not take: only they know their settings.
+fn refuse_bad_sections(config: &Config, binary: PathBuf) -> Result<()> {
+    let plugins = load_plugins(config, &NoCache, binary);
+    let refused: Vec<String> = plugins
+        .reports
+        .iter()
+        .filter_map(|report| match &report.outcome {
+            PluginOutcome::Loaded { handlers, .. } => Some(handlers),
+            PluginOutcome::Skipped(_) => None,
+        })
+        .flatten()
+        .filter(|handler| config.handler_sections.contains_key(&handler.id))
+        .filter_map(|handler| {
+            let refusal = handler.skipped.as_ref().filter(|refusal| refusal.code != "duplicate-handler")?;
+            Some(format!("[handler.{}]: {refusal}", handler.id))
+        })
+        .collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Invalid, "config", refused.join("; ")).scoped(Scope::Request))
 }
 
 /// Settings that name what is not there now.

@@ -28,6 +28,9 @@ use crate::stage::stage_error;
 const PART_LEAST: u64 = 8 << 20;
 const WORTH_DIVIDING: Duration = Duration::from_secs(1);
 
+/// The longest range that is held against bytes that are there.
+const COMPARED: u64 = 4 << 20;
+
 /// Why a run ended before everything was there.
 #[derive(Debug, Clone)]
 pub(super) enum Stopped {
@@ -281,7 +284,8 @@ impl Board {
             // A team that has not begun is to find something left.
             let own_lanes = |team: &Team| if team.stopped.is_some() { 0 } else { team.lanes.max(1) };
             let lanes = state.teams.iter().map(own_lanes).sum();
-            let longest = own.longest_range(now);
+            // What is held against other bytes is not divided later.
+            let longest = if self.compares() { COMPARED } else { own.longest_range(now) };
             let divided = |state: &State| state.slowest(now)?.divide(PART_LEAST, HOLE as u64);
             pace::cut(&mut state.todo, lanes, longest, HOLE as u64).or_else(|| divided(state))
         };

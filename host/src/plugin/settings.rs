@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
-use crate::config;
+use crate::{config, redact};
 
 /// What the key of a file ends with.
 const SUFFIX: &str = "_file";
@@ -46,14 +46,21 @@ fn read(name: &str, path: &str) -> Result<String, Refusal> {
     if !metadata.is_file() {
         return Err(bad("it is no regular file".to_owned()));
     }
-    if config::is_secret_key(name) && metadata.mode() & 0o007 != 0 {
-        return Err(bad(format!("it holds a secret, and its mode, {:o}, lets others in", metadata.mode() & 0o777)));
+    let (mode, owner) = (metadata.mode() & 0o777, metadata.uid());
+    if mode & 0o022 != 0 || (owner != 0 && owner != nix::unistd::geteuid().as_raw()) {
+        return Err(bad(format!("others can change it (owner {owner}, mode {mode:o})")));
     }
+    let keeps_out = |secret: bool| match secret && mode & 0o007 != 0 {
+        true => Err(bad(format!("it holds a secret, and its mode, {mode:o}, lets others in"))),
+        false => Ok(()),
+    };
+    keeps_out(config::is_secret_key(name))?;
     let mut text = String::new();
     let read = file.take(FILE_MAX.saturating_add(1)).read_to_string(&mut text);
     match read {
         Ok(read) if read as u64 > FILE_MAX => Err(bad(format!("it has more than {FILE_MAX} bytes"))),
-        Ok(_) => Ok(text),
+        // A proxy's URL may have a password in it.
+        Ok(_) => keeps_out(redact::has_secret(text.trim_end())).map(|()| text),
         Err(error) => Err(bad(error.to_string())),
     }
 }
@@ -95,6 +102,17 @@ mod tests {
         for (mode, fine) in [(0o600, true), (0o640, true), (0o644, false), (0o601, false)] {
             std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             assert_eq!(given(json!({ "client_key_file": path })).is_ok(), fine, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn what_others_can_write_is_not_believed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        std::fs::write(&path, "http://user:password@proxy/\n").unwrap();
+        for (mode, fine) in [(0o600, true), (0o640, true), (0o644, false), (0o620, false), (0o602, false)] {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(given(json!({ "ca_file": path })).is_ok(), fine, "{mode:o}");
         }
     }
 

@@ -7,13 +7,14 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
 
-use landfall_handler_api::ErrorKind;
 use landfall_handler_api::crossing::clean_text;
+use landfall_handler_api::{Error, ErrorKind};
 use serde_json::{Value, json};
 
 use super::super::inline::{InlineHandler, destroy_nothing, flush_streams};
 use super::super::load::{Loaded, load};
 use super::super::scan::be_expendable;
+use super::super::settings;
 use super::super::{SETUP_LIMIT, open_alone};
 use super::findings::{Findings, Outcome, described};
 use super::surroundings::{Surroundings, descriptors};
@@ -106,9 +107,12 @@ fn try_one(findings: &mut Findings, loaded: &Loaded, number: usize, job: &CheckJ
         }
         Ok(_) => Outcome::failed("a configuration key that nobody knows is accepted"),
     })?;
-    let given = job.configs.get(&shape.info.id);
+    let given = job.configs.get(&shape.info.id).cloned();
+    let settings = given.clone().unwrap_or_else(|| json!({}));
+    let settings = settings::with_files(settings, &shape.info.file_settings)
+        .map_err(|refusal| Error::new(ErrorKind::Invalid, refusal.code.clone(), refusal.reason));
     let mut made = None;
-    findings.run("create", || match create(given.unwrap_or(&json!({}))) {
+    findings.run("create", || match settings.and_then(|settings| create(&settings)) {
         Ok(handler) => {
             made = Some(handler);
             Outcome::ok(if given.is_some() { "made with its configuration" } else { "made without configuration" })

@@ -13,7 +13,8 @@ use super::findings::{Findings, Outcome, described};
 use super::reads::{Whole, skip_reads, try_reads};
 use super::scratch::Scratch;
 use crate::cancel::Cancel;
-use crate::route::LOCATION_URL;
+use crate::route::{LOCATION_URL, TLS_ROOTS};
+use crate::trusted;
 
 /// For one operation that asks or looks.
 const OPERATION_LIMIT: Duration = Duration::from_secs(20);
@@ -26,7 +27,11 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 pub(super) fn context(target: Option<&Target>, limit: Duration) -> Result<CallContext> {
     let cancel = Cancel::new()?.with_deadline(Some(Instant::now() + limit));
     let url = target.map(|target| target.url.clone().into_bytes());
-    let secrets = Arc::new(move |name: &str| if name == LOCATION_URL { url.clone() } else { None });
+    let secrets = Arc::new(move |name: &str| match name {
+        LOCATION_URL => url.clone(),
+        TLS_ROOTS => trusted::roots(),
+        _ => None,
+    });
     Ok(CallContext { secrets, ..CallContext::quiet(cancel, limit) })
 }
 
