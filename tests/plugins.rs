@@ -192,7 +192,7 @@ fn no_plugins(world: &World) {
     for (name, code) in table {
         let document = listed(&sandbox, &dir.path().join(name), Some(code));
         let count = document["plugins"].as_array().unwrap().len();
-        assert_eq!(count, table.len() + 1, "the file plugin, these, and nothing that is not *.so: {document:#}");
+        assert_eq!(count, table.len() + 2, "the product's own two, these, and nothing that is not *.so: {document:#}");
     }
 }
 
@@ -392,7 +392,7 @@ fn environment(world: &World) {
         line = line.env(name, dir.path());
     }
     let answer = line.run();
-    assert_eq!(handler_ids(answer.success()), ["file"], "{answer:#?}");
+    assert_eq!(handler_ids(answer.success()), ["file", "http"], "{answer:#?}");
 }
 
 /// What nobody chose, what the file chooses for all, and what is chosen for one handler.
@@ -422,6 +422,6 @@ fn isolation(world: &World) {
     // `auto` is what happens when nobody chooses.
     std::fs::write(sandbox.home("landfall.toml"), isolated.line()).unwrap();
     let answer = sandbox.landfall("handlers").json().env("XDG_STATE_HOME", sandbox.home("xdg")).run();
-    let expected = BTreeMap::from([("file", "inline"), ("table", "worker")]);
+    let expected = BTreeMap::from([("file", "inline"), ("http", "worker"), ("table", "worker")]);
     assert_eq!(isolations(answer.success()), expected, "{answer:#?}");
 }

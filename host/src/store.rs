@@ -67,7 +67,8 @@ pub(crate) fn belonging(stores: &[Store], location: &Location, origin: &Origin) 
         return Belonging {
             store: Some(store_ref(&store.id, store.store_type.name(), &store.root, &store.mountpoint)),
             hardlink: store.hardlink,
-            verify: store.verify,
+            // Nothing but a record's word ties a URL to a store.
+            verify: store.verify.filter(|verify| path.is_some() || *verify != VerifyPolicy::Never),
             combine: store.combine,
         };
     }

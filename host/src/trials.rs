@@ -133,14 +133,12 @@ impl<'a> Trials<'a> {
         if let Some((cut, _)) = name.char_indices().nth(NAME_MAX) {
             name.truncate(cut);
         }
-        // Scheme, host and port; a store's id where its locations name no host.
-        let host: String = name.split_inclusive('/').take(3).collect();
         let store = attempt.belonging.store.as_ref().map(|store| store.id.clone()).filter(|id| !id.is_empty());
-        let connects_to = match store {
-            Some(id) if host.ends_with("///") || !host.contains("://") => id,
-            _ => host,
-        };
-        Ok(Origin { handler, request: attempt.request.clone(), call: self.call(attempt.location), name, connects_to })
+        let connects_to = self.url(attempt.location).and_then(authority).or(store).unwrap_or_else(|| name.clone());
+        // What is shown of two URLs may be the same.
+        let key = format!("{} {:?}", handler.info().id, attempt.location);
+        let (request, call) = (attempt.request.clone(), self.call(attempt.location));
+        Ok(Origin { handler, request, call, key, name, connects_to })
     }
 
     /// The attempt's unpacker, for the engine.
@@ -299,7 +297,7 @@ impl Supply for Trials<'_> {
 
     fn dropped(&mut self, origin: &Origin, error: Error, bytes: u64) {
         let Some(mut current) = self.current.take() else { return };
-        let is_it = |attempt: &Attempt| self.origin(attempt).is_ok_and(|own| own.name == origin.name);
+        let is_it = |attempt: &Attempt| self.origin(attempt).is_ok_and(|own| own.key == origin.key);
         let attempt = match current.companions.iter().position(is_it) {
             Some(at) => current.companions.remove(at),
             // The first of them goes on in its place.
@@ -356,11 +354,44 @@ impl Supply for Trials<'_> {
     }
 }
 
+/// What connections to a URL are counted by: scheme, host and port, however they are written. None for URLs without a host.
+fn authority(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_ascii_lowercase();
+    let scheme = scheme.to_ascii_lowercase();
+    let usual = if scheme.ends_with("https") { ":443" } else { ":80" };
+    let host = host.strip_suffix(usual).unwrap_or(&host).trim_end_matches('.');
+    (!host.is_empty()).then(|| format!("{scheme}://{host}"))
+}
+
 /// Handlers and location of an attempt, for messages.
 fn what(attempt: &Attempt) -> String {
     let handlers = attempt.handlers().join(" and ");
     match &attempt.request.location {
         Some(location) => format!("{handlers}, from {}", redact::url(&location.url)),
         None => handlers,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_server_is_one_however_it_is_written() {
+        for url in [
+            "http://host/a",
+            "HTTP://HOST:80/b",
+            "http://u:p@host/x",
+            "http://host./",
+            "http://host?a@b",
+            "http://host/@other/",
+        ] {
+            assert_eq!(authority(url).as_deref(), Some("http://host"), "{url}");
+        }
+        assert_eq!(authority("https://host:443/").as_deref(), Some("https://host"));
+        assert_eq!(authority("http://host:81/").as_deref(), Some("http://host:81"));
+        assert_eq!((authority("file:///a/b"), authority("/a/b")), (None, None));
     }
 }

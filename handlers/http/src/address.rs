@@ -4,19 +4,29 @@
 //! Private networks are not: image stores live there.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use landfall_handler_api::{Error, ErrorKind, Result};
 
-/// Where clouds have the service that knows a machine's credentials: most of them, Alibaba, Azure, Oracle.
-const METADATA_V4: [Ipv4Addr; 4] = [
+/// Where clouds have the service that knows a machine's credentials: most of them, Alibaba, Azure, Oracle, Amazon's containers,
+/// Scaleway.
+const METADATA_V4: [Ipv4Addr; 7] = [
     Ipv4Addr::new(169, 254, 169, 254),
     Ipv4Addr::new(100, 100, 100, 200),
     Ipv4Addr::new(168, 63, 129, 16),
     Ipv4Addr::new(192, 0, 0, 192),
+    Ipv4Addr::new(169, 254, 170, 2),
+    Ipv4Addr::new(169, 254, 170, 23),
+    Ipv4Addr::new(169, 254, 42, 42),
 ];
-/// The same in Amazon's IPv6.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// The same in IPv6: Amazon's, also for containers, Google's, Oracle's, Scaleway's.
+const METADATA_V6: [Ipv6Addr; 5] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+    Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
+];
 
 /// What is not to be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +91,9 @@ impl AddressPolicy {
         if let Some(place) = place_of(address) {
             return (!self.allowed.contains(&Allowed::Place(place))).then_some(place);
         }
+        if is_own(address) && !self.allowed.contains(&Allowed::Place(Place::Loopback)) {
+            return Some(Place::Loopback);
+        }
         let IpAddr::V6(address) = address else { return None };
         embedded(address).into_iter().flatten().find_map(|inner| self.refusal(IpAddr::V4(inner)))
     }
@@ -92,6 +105,17 @@ impl AddressPolicy {
             Allowed::Place(_) => false,
         })
     }
+}
+
+/// Whether it is one of this machine's own: the kernel then takes it as the source as well. Nothing is sent.
+fn is_own(address: IpAddr) -> bool {
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let source = || -> std::io::Result<IpAddr> {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect((address, 9))?;
+        Ok(socket.local_addr()?.ip())
+    };
+    source().is_ok_and(|source| source == address)
 }
 
 fn parse(entry: &str) -> Option<Allowed> {
@@ -146,7 +170,7 @@ fn place_of(address: IpAddr) -> Option<Place> {
             [255, 255, 255, 255] => Some(Place::Broadcast),
             _ => None,
         },
-        IpAddr::V6(address) if address == METADATA_V6 => Some(Place::Metadata),
+        IpAddr::V6(address) if METADATA_V6.contains(&address) => Some(Place::Metadata),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Some(Place::Unspecified),
         IpAddr::V6(Ipv6Addr::LOCALHOST) => Some(Place::Loopback),
         IpAddr::V6(address) => match address.segments() {

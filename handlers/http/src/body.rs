@@ -8,10 +8,15 @@ use bytes::{Buf, Bytes};
 use landfall_handler_api::{Error, ErrorKind, Result, Sink};
 use reqwest::Response;
 
+use crate::answer::bad_framing;
 use crate::fault;
 
 /// Asked for at once. The host gives what it has.
 const RESERVE: u64 = 1 << 20;
+
+/// A body that comes in more pieces than this, of fewer bytes each, is not read on.
+const CRUMBS: u64 = 4096;
+const CRUMB: u64 = 64;
 
 /// Where bytes go: the host's sink, or a test's.
 pub(crate) trait Room: Send {
@@ -37,11 +42,12 @@ pub(crate) struct Body {
     /// As many bytes as its head promised.
     promised: Option<u64>,
     passed: u64,
+    pieces: u64,
 }
 
 impl Body {
     pub(crate) fn new(response: Response, promised: Option<u64>) -> Self {
-        Self { response, promised, passed: 0 }
+        Self { response, promised, passed: 0, pieces: 0 }
     }
 
     /// Bytes that went to the host.
@@ -62,7 +68,10 @@ impl Body {
                     return Ok(());
                 }
                 match self.response.chunk().await.map_err(fault::in_body)? {
-                    Some(next) => chunk = next,
+                    Some(next) => {
+                        chunk = next;
+                        self.pieces = self.pieces.saturating_add(1);
+                    }
                     None => return self.ended(),
                 }
                 continue;
@@ -71,11 +80,20 @@ impl Body {
                 return if to_the_end && self.promised.is_some() { Err(self.too_long()) } else { Ok(()) };
             }
             let reserved = room.reserve(usize::try_from(left.min(RESERVE)).unwrap_or(usize::MAX))?;
-            let (filled, failure) = fill(reserved, &mut chunk, &mut self.response).await;
+            let (filled, failure) = fill(reserved, &mut chunk, &mut self.response, &mut self.pieces).await;
             room.commit(filled)?;
             self.passed = self.passed.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
             failure?;
+            self.refuse_crumbs()?;
         }
+    }
+
+    /// Each piece costs about as much as some thousand bytes of a larger one.
+    fn refuse_crumbs(&self) -> Result<()> {
+        if self.pieces > CRUMBS && self.passed.checked_div(self.pieces).is_some_and(|bytes| bytes < CRUMB) {
+            return Err(bad_framing("in pieces of a few bytes each"));
+        }
+        Ok(())
     }
 
     fn ended(&self) -> Result<()> {
@@ -96,12 +114,15 @@ impl Body {
 
 /// Fills `room` with `chunk` and with whatever else is there already, so that the host gets few large pieces of a fast
 /// server, and the bytes of a slow one as they come. How much it was, and whether the body failed after that.
-async fn fill(room: &mut [u8], chunk: &mut Bytes, response: &mut Response) -> (usize, Result<()>) {
+async fn fill(room: &mut [u8], chunk: &mut Bytes, response: &mut Response, pieces: &mut u64) -> (usize, Result<()>) {
     let mut filled: usize = 0;
     while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         if chunk.is_empty() {
             match ready_chunk(response).await {
-                Poll::Ready(Ok(Some(next))) => *chunk = next,
+                Poll::Ready(Ok(Some(next))) => {
+                    *chunk = next;
+                    *pieces = pieces.saturating_add(1);
+                }
                 Poll::Ready(Err(error)) => return (filled, Err(fault::in_body(error))),
                 Poll::Ready(Ok(None)) | Poll::Pending => break,
             }

@@ -25,7 +25,7 @@ use crate::stage::stage_error;
 
 /// A range is divided when the rest of it has at least twice so many bytes and would take at least so long: what is on its way
 /// then is sent for nothing.
-const PART_LEAST: u64 = 8 << 20;
+const PART_LEAST: u64 = 2 << 20;
 const WORTH_DIVIDING: Duration = Duration::from_secs(1);
 
 /// The longest range that is held against bytes that are there.
@@ -311,6 +311,8 @@ impl Board {
         span: &Arc<Span>,
         (reached, outcome): (u64, Result<()>),
     ) -> Option<u32> {
+        // From here on nobody divides it.
+        let mut state = locked(&self.state);
         let end = span.end();
         let left = reached.min(end)..end;
         let short = |size: u64| {
@@ -324,7 +326,6 @@ impl Board {
             (Ok(()), Some(size)) if !left.is_empty() => short(size),
             (outcome, _) => outcome,
         };
-        let mut state = locked(&self.state);
         state.spans.retain(|(_, other)| !Arc::ptr_eq(other, span));
         let Err(error) = outcome else {
             drop(state);

@@ -70,7 +70,11 @@ impl Fetch {
             (resume, resumed) = (Some(journal), found);
         }
         if let Some(size) = size {
-            stage.check_space(size.saturating_sub(resumed.pieces.bytes()))?;
+            stage.check_space(size.saturating_sub(resumed.pieces.bytes())).map_err(|error| match want.size {
+                Some(_) => error,
+                // What only this location says rules out no other.
+                None => error.scoped(Scope::Location),
+            })?;
             stage.set_size(size)?;
         }
         let file =

@@ -17,8 +17,8 @@ pub(super) struct Origins {
 
 #[derive(Default)]
 struct Known {
-    /// By number: the name, and which version of the bytes it has. Another version counts as another origin.
-    names: Vec<(String, Option<String>)>,
+    /// By number: the name, the key, and which version of the bytes it has. Another version counts as another origin.
+    names: Vec<(String, String, Option<String>)>,
     /// In the order in which they joined.
     joined: Vec<u32>,
 }
@@ -27,7 +27,7 @@ impl Origins {
     /// Begins with those of an earlier run, of which those with bytes are `joined`.
     pub(super) fn new(names: Vec<String>, joined: Vec<u32>) -> Self {
         let earlier = names.len();
-        let names = names.into_iter().map(|name| (name, None)).collect();
+        let names = names.into_iter().map(|name| (name, String::new(), None)).collect();
         Self { earlier, known: Mutex::new(Known { names, joined }) }
     }
 
@@ -35,9 +35,10 @@ impl Origins {
     pub(super) fn number(&self, origin: &Origin, info: &SourceInfo) -> Result<u32> {
         let mut known = locked(&self.known);
         let mut ours = known.names.iter().enumerate().skip(self.earlier);
-        let same = |(name, validator): &(String, Option<String>)| *name == origin.name && *validator == info.validator;
+        let same =
+            |(_, key, validator): &(String, String, Option<String>)| *key == origin.key && *validator == info.validator;
         let at = ours.find(|(_, known)| same(known)).map(|(at, _)| at).unwrap_or_else(|| {
-            known.names.push((origin.name.clone(), info.validator.clone()));
+            known.names.push((origin.name.clone(), origin.key.clone(), info.validator.clone()));
             known.names.len().saturating_sub(1)
         });
         let number = u32::try_from(at);
@@ -50,7 +51,7 @@ impl Origins {
 
     /// The name of this number.
     pub(super) fn name(&self, number: u32) -> Option<String> {
-        locked(&self.known).names.get(number as usize).map(|(name, _)| name.clone())
+        locked(&self.known).names.get(number as usize).map(|(name, ..)| name.clone())
     }
 
     /// Whether it is of an earlier run.
@@ -60,7 +61,7 @@ impl Origins {
 
     /// All names, by number.
     pub(super) fn names(&self) -> Vec<String> {
-        locked(&self.known).names.iter().map(|(name, _)| name.clone()).collect()
+        locked(&self.known).names.iter().map(|(name, ..)| name.clone()).collect()
     }
 
     /// Their numbers, in the order in which they joined.

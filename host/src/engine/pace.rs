@@ -10,7 +10,7 @@ const RANGE_LEAST: u64 = 1 << 20;
 const RANGE_MOST: u64 = 64 << 20;
 /// As long as it takes a lane, about; before that is known, so long.
 const RANGE_TIME: Duration = Duration::from_secs(2);
-const RANGE_FIRST: u64 = 16 << 20;
+const RANGE_FIRST: u64 = 4 << 20;
 /// How long a number of lanes is measured at least, before it is judged, and at most.
 const TRIAL: Duration = Duration::from_millis(100);
 const TRIAL_MOST: Duration = Duration::from_secs(3);
@@ -143,8 +143,7 @@ pub(super) fn cut(todo: &mut Vec<Range<u64>>, lanes: usize, longest: u64, align:
     let end = first.start.saturating_add(wanted);
     let end = end.saturating_sub(end % align.max(1)).max(first.start.saturating_add(1));
     // What would be left over is taken along.
-    let end =
-        if first.end.saturating_sub(end) < RANGE_LEAST || lanes == 1 && left <= longest { first.end } else { end };
+    let end = if first.end.saturating_sub(end) < RANGE_LEAST { first.end } else { end };
     let range = first.start..end.min(first.end);
     if range.end == first.end {
         todo.remove(0);

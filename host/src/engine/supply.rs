@@ -15,9 +15,11 @@ pub(crate) struct Origin {
     pub(crate) request: Request,
     /// Cancellation, progress, and this location's secrets.
     pub(crate) call: CallContext,
+    /// Tells it from the others: handler and location.
+    pub(crate) key: String,
     /// The location, redacted; or the handler's id, for one that needs no location.
     pub(crate) name: String,
-    /// Scheme and host, or the store's id: what connections are counted by.
+    /// Scheme, host and port, or the store's id where there is no host: what connections are counted by.
     pub(crate) connects_to: String,
 }
 

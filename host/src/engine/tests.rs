@@ -255,7 +255,8 @@ impl Supply for Row {
 fn origin(name: &str, fake: &Arc<Fake>) -> Origin {
     let call = CallContext::quiet(Cancel::new().unwrap(), Duration::from_secs(60));
     let handler: Arc<dyn Handler> = Arc::<Fake>::clone(fake);
-    Origin { handler, request: Request::default(), call, name: name.to_owned(), connects_to: name.to_owned() }
+    let request = Request::default();
+    Origin { handler, request, call, key: name.to_owned(), name: name.to_owned(), connects_to: name.to_owned() }
 }
 
 struct Fetched {
