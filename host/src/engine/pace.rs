@@ -143,7 +143,8 @@ pub(super) fn cut(todo: &mut Vec<Range<u64>>, lanes: usize, longest: u64, align:
     let end = first.start.saturating_add(wanted);
     let end = end.saturating_sub(end % align.max(1)).max(first.start.saturating_add(1));
     // What would be left over is taken along.
-    let end = if first.end.saturating_sub(end) < RANGE_LEAST { first.end } else { end };
+    let whole = lanes == 1 && left <= RANGE_FIRST;
+    let end = if whole || first.end.saturating_sub(end) < RANGE_LEAST { first.end } else { end };
     let range = first.start..end.min(first.end);
     if range.end == first.end {
         todo.remove(0);
