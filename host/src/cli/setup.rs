@@ -158,6 +158,7 @@ fn refuse_bad_sections(config: &Config, binary: PathBuf) -> Result<()> {
     if refused.is_empty() {
         return Ok(());
     }
+    refused.iter().for_each(complain);
     Err(Error::new(ErrorKind::Invalid, "config", refused.join("; ")).scoped(Scope::Request))
 }
 

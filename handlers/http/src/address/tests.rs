@@ -154,3 +154,21 @@ proptest! {
         prop_assert_eq!(policy.refusal(IpAddr::V6(inner.to_ipv6_mapped())), policy.refusal(IpAddr::V4(inner)));
     }
 }
+
+#[test]
+fn an_address_of_this_machine_is_this_machine() {
+    assert!(is_own("127.0.0.1".parse().unwrap()));
+    // Of documentation: nobody's.
+    let nobody: IpAddr = "192.0.2.1".parse().unwrap();
+    assert!(!is_own(nobody));
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    if socket.connect((nobody, 9)).is_err() {
+        // It has no other address than the loopback's.
+        return;
+    }
+    let own = socket.local_addr().unwrap().ip();
+    assert!(is_own(own), "{own}");
+    assert_eq!(policy(&[]).refusal(own), Some(Place::Loopback));
+    assert_eq!(policy(&["loopback"]).refusal(own), None);
+    assert_eq!(policy(&[&own.to_string()]).refusal(own), None);
+}
