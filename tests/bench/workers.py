@@ -94,7 +94,7 @@ def ring(place):
             "Both sides make up the same bytes and write all of them; the peer with `write` from one buffer, in one process.",
             "Both sync the file and its directory; ours also syncs its ledger.",
         ],
-        [peer_command, ours_command],
+        [["write", *peer_command[1:]], ours_command],
         pairs,
     )
 
