@@ -416,6 +416,18 @@ impl Joining<'_> {
     }
 }
 
+/// Tells the board of a crew's end.
+struct Ended<'a> {
+    board: &'a Board,
+    team: usize,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.board.crew_ended(self.team);
+    }
+}
+
 /// Runs a crew on a thread of its own.
 fn spawn<'scope>(
     scope: &'scope std::thread::Scope<'scope, '_>,
@@ -424,8 +436,9 @@ fn spawn<'scope>(
     work: impl FnOnce() + Send + 'scope,
 ) {
     let run = move || {
+        // Also where the work panics: somebody waits for its end.
+        let _ended = Ended { board, team };
         work();
-        board.crew_ended(team);
     };
     if let Err(error) = std::thread::Builder::new().name("crew".into()).spawn_scoped(scope, run) {
         board.stop_all(Error::os(&error, "start a thread").scoped(Scope::Node));

@@ -59,10 +59,15 @@ fn read(name: &str, path: &str) -> Result<String, Refusal> {
     let read = file.take(FILE_MAX.saturating_add(1)).read_to_string(&mut text);
     match read {
         Ok(read) if read as u64 > FILE_MAX => Err(bad(format!("it has more than {FILE_MAX} bytes"))),
-        // A proxy's URL may have a password in it.
-        Ok(_) => keeps_out(redact::has_secret(text.trim_end())).map(|()| text),
+        Ok(_) => keeps_out(is_secret_url(&text)).map(|()| text),
         Err(error) => Err(bad(error.to_string())),
     }
+}
+
+/// A proxy's URL may have a password in it. What is longer than a line is none, whatever a certificate's comments look like.
+fn is_secret_url(text: &str) -> bool {
+    let line = text.trim_end();
+    line.contains("://") && !line.contains('\n') && redact::has_secret(line)
 }
 
 #[cfg(test)]
@@ -114,6 +119,16 @@ mod tests {
             std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             assert_eq!(given(json!({ "ca_file": path })).is_ok(), fine, "{mode:o}");
         }
+    }
+
+    #[test]
+    fn a_certificate_with_comments_is_for_everybody() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        std::fs::write(&path, "Issuer: CN=x, emailAddress=a@b\n CPS: http://x/?y=z\n-----BEGIN CERTIFICATE-----\n")
+            .unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert!(given(json!({ "ca_file": path })).is_ok());
     }
 
     #[test]
