@@ -13,7 +13,7 @@ use super::frontier::Frontier;
 use super::lane::locked;
 use super::least_rate::LeastRate;
 use super::limits::NodeLimits;
-use super::pace;
+use super::pace::{self, Arrived};
 use super::pieces::Pieces;
 use super::pump::HOLE;
 use super::span::Span;
@@ -76,6 +76,8 @@ pub(super) struct Board {
 struct State {
     pieces: Pieces,
     frontier: Frontier,
+    /// How long bytes waited for the digest.
+    held: Duration,
     /// What no lane has taken yet, in order.
     todo: Vec<Range<u64>>,
     /// What lanes are reading, and of which team they are.
@@ -121,6 +123,7 @@ impl Board {
         let state = State {
             pieces,
             frontier,
+            held: Duration::ZERO,
             todo: Vec::new(),
             spans: Vec::new(),
             teams: Vec::new(),
@@ -165,7 +168,8 @@ impl Board {
         }
         let has_work = state.teams.get(team).is_some_and(|team| state.has_work(team, now));
         let Some(team) = state.teams.get_mut(team).filter(|team| team.stopped.is_none()) else { return 0 };
-        let wanted = team.pace.lanes(now, team.bytes, team.delivering);
+        let arrived = Arrived { bytes: team.bytes, delivering: team.delivering, held: state.held };
+        let wanted = team.pace.lanes(now, arrived);
         let more = if has_work { wanted.saturating_sub(team.lanes) } else { 0 };
         team.lanes = team.lanes.saturating_add(more);
         more
@@ -417,7 +421,9 @@ impl Board {
             return Err(Error::new(ErrorKind::Internal, "overlap", message).scoped(Scope::Node));
         }
         state.pieces.put(range.clone(), origin);
+        let began = Instant::now();
         let buffer = state.frontier.arrived(range.start, buffer, filled, &state.pieces)?;
+        state.held = state.held.saturating_add(began.elapsed());
         let there = state.pieces.bytes();
         drop(guard);
         (self.progress)(there, self.size);

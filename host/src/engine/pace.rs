@@ -18,6 +18,9 @@ const TRIAL_MOST: Duration = Duration::from_secs(3);
 /// when four times as many are tried next.
 const WORTH: u64 = 15;
 const PLAIN: u64 = 75;
+/// The share of the time, in percent, that lanes may wait for the digest: more of them would only bring bytes out of order, that are
+/// read back for it.
+const HELD_MOST: u64 = 25;
 /// How long a number of lanes that was no better for being larger stays before that is tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 /// How long an origin that refused lanes is not asked for more of them, at first and at most.
@@ -44,8 +47,19 @@ pub(super) struct Pace {
 enum Trial {
     Begins { at: Instant },
     Warms { until: Instant, wait: Duration },
-    Measures { since: Instant, bytes: u64, wait: Duration },
+    Measures { since: Instant, from: Arrived, wait: Duration },
     Over,
+}
+
+/// What an origin's lanes did until now.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Arrived {
+    /// Bytes that they brought in all.
+    pub(super) bytes: u64,
+    /// Lanes that brought some.
+    pub(super) delivering: usize,
+    /// How long anybody's bytes waited for the digest.
+    pub(super) held: Duration,
 }
 
 impl Pace {
@@ -61,39 +75,42 @@ impl Pace {
         self.lanes
     }
 
-    /// How many lanes there should be, with `bytes` arrived in all until `now`, and `delivering` lanes that brought some.
-    pub(super) fn lanes(&mut self, now: Instant, bytes: u64, delivering: usize) -> usize {
+    /// How many lanes there should be, with so much arrived until `now`.
+    pub(super) fn lanes(&mut self, now: Instant, arrived: Arrived) -> usize {
         if self.peace_until.is_some_and(|until| now >= until) {
             self.peace_until = None;
             self.granted = self.granted.saturating_mul(2).min(self.most);
             if self.lanes < self.granted {
-                (self.before, self.trial) = (None, Trial::Measures { since: now, bytes, wait: TRIAL });
+                (self.before, self.trial) = (None, Trial::Measures { since: now, from: arrived, wait: TRIAL });
             }
         }
         match self.trial {
-            Trial::Begins { at } if delivering >= self.lanes => {
+            Trial::Begins { at } if arrived.delivering >= self.lanes => {
                 let first = now.saturating_duration_since(at).min(TRIAL_MOST);
                 self.trial = Trial::Warms { until: now + first, wait: first };
             }
             Trial::Warms { until, wait } if now >= until => {
-                self.trial = Trial::Measures { since: now, bytes, wait: wait.max(TRIAL) };
+                self.trial = Trial::Measures { since: now, from: arrived, wait: wait.max(TRIAL) };
             }
-            Trial::Measures { since, bytes: before, wait } if now.saturating_duration_since(since) >= wait => {
-                let millis = u64::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(u64::MAX);
-                self.judge(bytes.saturating_sub(before).saturating_mul(1000) / millis.max(1), now);
+            Trial::Measures { since, from, wait } if now.saturating_duration_since(since) >= wait => {
+                let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                let time = millis(now.saturating_duration_since(since)).max(1);
+                let held = millis(arrived.held.saturating_sub(from.held)).saturating_mul(100) / time;
+                let rate = arrived.bytes.saturating_sub(from.bytes).saturating_mul(1000) / time;
+                self.judge(rate, held > HELD_MOST, now);
             }
             _ => {}
         }
         self.lanes
     }
 
-    fn judge(&mut self, rate: u64, now: Instant) {
+    fn judge(&mut self, rate: u64, held: bool, now: Instant) {
         let grew_by = |percent: u64| {
             move |before: u64| {
                 u128::from(rate) * 100 >= u128::from(before) * u128::from(100_u64.saturating_add(percent))
             }
         };
-        let better = self.before.is_none_or(grew_by(WORTH));
+        let better = !held && self.before.is_none_or(grew_by(WORTH));
         if better && self.lanes < self.granted {
             let times = if self.before.is_some_and(grew_by(PLAIN)) { 4 } else { 2 };
             self.fewer = self.lanes;
@@ -160,6 +177,17 @@ mod tests {
 
     /// A network where bytes begin to come so many milliseconds after lanes were added, at `rate` of the lanes.
     fn settle(most: usize, first: u64, rate: impl Fn(usize) -> u64) -> (usize, u64) {
+        settle_with_digest(most, first, rate, |_| 0)
+    }
+
+    /// And a digest that they wait for, so many percent of the time.
+    fn settle_with_digest(
+        most: usize,
+        first: u64,
+        rate: impl Fn(usize) -> u64,
+        percent: impl Fn(usize) -> u64,
+    ) -> (usize, u64) {
+        let mut held = Duration::ZERO;
         let start = Instant::now();
         let mut pace = Pace::new(most, start);
         let (mut bytes, mut lanes, mut added, mut delivering) = (0, 1, 0, 0);
@@ -168,7 +196,9 @@ mod tests {
                 delivering = lanes;
             }
             bytes += rate(delivering) * 50 / 1000;
-            let wanted = pace.lanes(start + Duration::from_millis(millis), bytes, delivering);
+            held += Duration::from_micros(percent(delivering) * 500);
+            let arrived = Arrived { bytes, delivering, held };
+            let wanted = pace.lanes(start + Duration::from_millis(millis), arrived);
             if wanted > lanes {
                 added = millis;
             }
@@ -194,6 +224,15 @@ mod tests {
     }
 
     #[test]
+    fn lanes_that_wait_for_the_digest_are_not_doubled() {
+        let faster = |lanes| 10_000_000 * lanes as u64;
+        assert_eq!(settle_with_digest(16, 1, faster, |_| 50).0, 1);
+        // The last ones brought more than it takes.
+        assert_eq!(settle_with_digest(16, 1, faster, |lanes| if lanes > 2 { 60 } else { 0 }).0, 2);
+        assert_eq!(settle_with_digest(16, 1, faster, |_| HELD_MOST / 2).0, 16);
+    }
+
+    #[test]
     fn connections_that_begin_slowly_are_not_judged_before_they_began() {
         for first in [1, 100, 700, 2500] {
             let (lanes, millis) = settle(16, first, |lanes| 10_000_000 * lanes as u64);
@@ -206,20 +245,21 @@ mod tests {
     fn who_refuses_is_asked_again_later() {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
+        let with = |bytes| Arrived { bytes, delivering: 1, held: Duration::ZERO };
         let mut pace = Pace::new(8, start);
-        assert_eq!(pace.lanes(at(0), 0, 1), 1);
-        pace.lanes(at(50), 0, 1);
-        assert_eq!(pace.lanes(at(500), 1_000_000, 1), 2);
+        assert_eq!(pace.lanes(at(0), with(0)), 1);
+        pace.lanes(at(50), with(0));
+        assert_eq!(pace.lanes(at(500), with(1_000_000)), 2);
         pace.refused(1, at(600));
-        assert_eq!((pace.lanes(at(1000), 2_000_000, 1), pace.wanted()), (1, 1));
-        pace.lanes(at(2600), 2_000_000, 1);
-        assert_eq!(pace.lanes(at(3000), 3_000_000, 1), 2);
+        assert_eq!((pace.lanes(at(1000), with(2_000_000)), pace.wanted()), (1, 1));
+        pace.lanes(at(2600), with(2_000_000));
+        assert_eq!(pace.lanes(at(3000), with(3_000_000)), 2);
         pace.refused(1, at(3000));
         // Each time it is left in peace for longer.
-        pace.lanes(at(6900), 4_000_000, 1);
-        assert_eq!(pace.lanes(at(6950), 4_000_000, 1), 1);
-        pace.lanes(at(7000), 4_000_000, 1);
-        assert_eq!(pace.lanes(at(7400), 5_000_000, 1), 2);
+        pace.lanes(at(6900), with(4_000_000));
+        assert_eq!(pace.lanes(at(6950), with(4_000_000)), 1);
+        pace.lanes(at(7000), with(4_000_000));
+        assert_eq!(pace.lanes(at(7400), with(5_000_000)), 2);
     }
 
     #[test]
