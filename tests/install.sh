@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs the Debian packages that the end-to-end tests and the benchmarks use and that are missing. Without root it only
-# names them: the tests that need them are then skipped, by name.
+# Installs what the end-to-end tests and the benchmarks use and what is missing: Debian packages as root, and as anybody, from
+# the Python package index, the services of tests/services. What cannot be had is named: the tests that need it are then
+# skipped, by name.
 set -eu
 
 # A program, and the package that has it.
@@ -18,29 +19,39 @@ nginx nginx-light
 openssl openssl
 aria2c aria2
 curl curl
+memcached memcached
+python3 python3
 '
 
 PATH="$PATH:/usr/sbin:/sbin"
-missing=$(echo "$wanted" | while read -r program package; do
-    [ -z "$program" ] || command -v "$program" >/dev/null || echo "$package"
-done | sort -u)
+missing=$(
+    echo "$wanted" | while read -r program package; do
+        [ -z "$program" ] || command -v "$program" >/dev/null || echo "$package"
+    done | sort -u
+    # No program of its own: Debian's Python makes no environments without it.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+)
 
-if [ -z "$missing" ]; then
-    exit 0
+install_packages() {
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        echo "not installed:" $missing "(tests that need them are skipped)" >&2
+        return
+    fi
+    # Servers would begin to serve as soon as they are installed; the tests start their own.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        trap 'exit 1' HUP INT TERM
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    apt-get update
+    # The list is split into words on purpose.
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
+}
+
+if [ -n "$missing" ]; then
+    install_packages
 fi
-if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "not installed:" $missing "(tests that need them are skipped)" >&2
-    exit 0
-fi
-# nginx would begin to serve as soon as it is installed; the tests start their own.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-    trap 'rm -f "$policy"' EXIT
-    trap 'exit 1' HUP INT TERM
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod 755 "$policy"
-fi
-apt-get update
-# The list is split into words on purpose.
-# shellcheck disable=SC2086
-DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
+python3 "$(dirname "$0")/services/services.py" install || echo "Swift, Keystone and Glance are not installed" >&2

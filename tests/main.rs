@@ -34,6 +34,7 @@ mod resume;
 mod routing;
 mod secrets;
 mod selection;
+mod services_smoke;
 mod stores;
 mod support;
 mod targets;
@@ -71,6 +72,7 @@ fn cases() -> Vec<Case> {
         resume::cases(),
         http::cases(),
         nginx::cases(),
+        services_smoke::cases(),
         canary::cases(),
         faults::cases(),
         villain::cases(),
@@ -119,6 +121,7 @@ fn main() -> ExitCode {
 
     let conclusion = libtest_mimic::run(&args, trials);
     faults::tell();
+    support::openstack::finish();
     let running = world.finish();
     if !running.is_empty() {
         println!("FAILED processes outlived the tests that started them:\n{}", running.join("\n"));

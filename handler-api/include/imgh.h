@@ -220,7 +220,8 @@ typedef struct imgh_host {
   /* [any] Readable once the operation must stop, or -1. The host's: poll it, never read or close it. */
   int32_t (*cancel_fd)(imgh_call *call);
   /* [any] A secret: location.url, the location's whole URL, where the request names it since it shows the URL redacted;
-   * or tls.roots: the certificates that this node trusts, in PEM. Given while open or transfer runs. *len is its length; it is copied to buf when cap is enough, otherwise nothing is copied and 0
+   * tls.roots: the certificates that this node trusts, in PEM; or a login that the handler's info and the request name (cloud,
+   * catalog.cloud, catalog.service), JSON (cloud). Given while open or transfer runs. *len is its length; it is copied to buf when cap is enough, otherwise nothing is copied and 0
    * is returned all the same. */
   imgh_status (*secret)(imgh_call *call, imgh_str name, void *buf, size_t cap, size_t *len, imgh_error *err);
   /* [work] Output `number` of `size` bytes, once each; in this version there is exactly one, number 0. meta is JSON

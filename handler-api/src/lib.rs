@@ -47,6 +47,7 @@
 
 pub mod abi;
 mod call;
+mod cloud;
 pub mod crossing;
 mod error;
 pub mod export;
@@ -65,6 +66,7 @@ mod source;
 pub use async_trait::async_trait;
 
 pub use call::{Call, Level};
+pub use cloud::{Cloud, CloudLogin, CloudScope, CloudUser};
 pub use error::{Error, ErrorKind, Result, Scope};
 pub use handler::{ImageHandler, NoConfig};
 pub use input::{Input, InputReader};

@@ -51,6 +51,9 @@ pub struct HandlerInfo {
     /// Settings that may be given as `NAME_file`, a path: the host reads that file and gives its text as `NAME`. A handler
     /// opens no file of its own.
     pub file_settings: Vec<String>,
+    /// Logins that it can use, beside what a location brings along: `cloud`, the one for stores; `catalog.cloud` and
+    /// `catalog.service`, those that the image's catalog was asked with. A request names those that it has.
+    pub logins: Vec<String>,
 }
 
 impl HandlerInfo {
@@ -101,6 +104,13 @@ impl HandlerInfo {
         self
     }
 
+    /// Adds logins that it can use.
+    #[must_use]
+    pub fn logins(mut self, names: &[&str]) -> Self {
+        self.logins.extend(names.iter().map(|&name| name.to_owned()));
+        self
+    }
+
     /// Says that it unpacks or filters formats that cannot be read front to back.
     #[must_use]
     pub fn ranged_input(mut self) -> Self {
@@ -145,7 +155,8 @@ pub struct Request {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreRef>,
     /// Names of the secrets that `Call::secret` will give for this request: `location.url`, the location's whole URL, where
-    /// something was taken out of the one that is shown. What this node trusts, `tls.roots` in PEM, is given without being
+    /// something was taken out of the one that is shown; and the logins of [`HandlerInfo::logins`](HandlerInfo::logins()) that
+    /// there are, each a [`Cloud`](crate::Cloud) in JSON. What this node trusts, `tls.roots` in PEM, is given without being
     /// named here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,

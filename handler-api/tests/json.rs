@@ -10,7 +10,7 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use landfall_handler_api::{
-    HandlerInfo, HandlerStatus, ImageRecord, Location, OutputMeta, PlacementEvent, Probe, Ranked, Request,
+    Cloud, HandlerInfo, HandlerStatus, ImageRecord, Location, OutputMeta, PlacementEvent, Probe, Ranked, Request,
     SelectRequest,
 };
 use schemars::{JsonSchema, schema_for};
@@ -117,7 +117,8 @@ fn handler_info() {
         "formats": [],
         "needs_network": true,
         "ranged_input": false,
-        "file_settings": ["ca"]
+        "file_settings": ["ca"],
+        "logins": ["cloud"]
     });
     document::<HandlerInfo>("handler-info", example);
 }
@@ -180,4 +181,24 @@ fn handler_status() {
         "handler-status",
         json!({"ready": false, "detail": "the token endpoint does not answer"}),
     );
+}
+
+#[test]
+fn cloud() {
+    let example = json!({
+        "name": "site-a",
+        "auth_url": "https://keystone.site-a.example/v3",
+        "login": {
+            "type": "password",
+            "username": "landfall",
+            "user_domain_name": "Default",
+            "password": "not a password"
+        },
+        "scope": {"project_name": "service", "project_domain_name": "Default", "system": false},
+        "region": "RegionOne",
+        "interface": "internal",
+        "endpoints": {"image": "https://glance.site-a.example:9292"},
+        "ca": "-----BEGIN CERTIFICATE-----"
+    });
+    document::<Cloud>("cloud", example);
 }

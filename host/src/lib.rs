@@ -5,6 +5,7 @@
 mod cancel;
 mod catalog;
 pub mod cli;
+mod cloud;
 mod complaint;
 pub mod config;
 mod decision;

@@ -171,7 +171,7 @@ pub(crate) fn route(
         .handlers
         .clone()
         .into_iter()
-        .filter(|handler| moves_bytes(handler.info()))
+        .filter(|handler| moves_bytes(handler.info()) && has_its_login(handler.info(), image))
         .partition(|handler| !handler.info().schemes.is_empty());
     let mut pairs: Vec<Vec<Option<Pair>>> =
         with_location.iter().map(|handler| router.pairs(handler, &locations)).collect();
@@ -230,6 +230,11 @@ pub(crate) fn hand_on(location: &landfall_handler_api::Location, request: &mut R
         request.secrets = vec![LOCATION_URL.to_owned()];
     }
     request.location = Some(shown);
+}
+
+/// One that needs no location but a login has nothing to do where there is none.
+fn has_its_login(info: &HandlerInfo, image: &Image) -> bool {
+    !info.schemes.is_empty() || info.logins.is_empty() || !image.logins.among(&info.logins).is_empty()
 }
 
 fn moves_bytes(info: &HandlerInfo) -> bool {
@@ -435,8 +440,15 @@ impl Router<'_> {
             locations.iter().map(|prepared| if is_asked(prepared) { benched(prepared) } else { None }).collect();
         let asked =
             || locations.iter().zip(&benched).filter(|(prepared, benched)| is_asked(prepared) && benched.is_none());
-        let requests: Vec<&Request> = asked().map(|(prepared, _)| &prepared.request).collect();
-        let mut answers = handler.probe(self.asked.call, &requests).into_iter();
+        let logins = self.image.logins.among(&info.logins);
+        let own = |prepared: &Prepared| {
+            let mut request = prepared.request.clone();
+            request.secrets.extend(logins.iter().cloned());
+            request
+        };
+        let requests: Vec<Request> = asked().map(|(prepared, _)| own(prepared)).collect();
+        let mut answers = handler.probe(self.asked.call, &requests.iter().collect::<Vec<_>>()).into_iter();
+        let mut requests = requests.into_iter();
         let pair = |(prepared, benched): (&Prepared, &Option<Error>)| {
             if !is_asked(prepared) {
                 return None;
@@ -445,8 +457,11 @@ impl Router<'_> {
             if let Some(benched) = benched {
                 pair.refused.push((info.clone(), benched.message().to_owned()));
                 pair.benched.push(benched.clone());
-            } else if pair.accepts(info, &subject(prepared), answers.next()?) {
-                self.attempts(handler, prepared, &mut pair);
+            } else {
+                let request = requests.next()?;
+                if pair.accepts(info, &subject(prepared), answers.next()?) {
+                    self.attempts(handler, prepared, &request, &mut pair);
+                }
             }
             Some(pair)
         };
@@ -454,13 +469,13 @@ impl Router<'_> {
     }
 
     /// Adds the attempts to take a location with `handler`: one, or one for each unpacker that says yes.
-    fn attempts(&self, handler: &Arc<dyn Handler>, prepared: &Prepared, pair: &mut Pair) {
+    fn attempts(&self, handler: &Arc<dyn Handler>, prepared: &Prepared, request: &Request, pair: &mut Pair) {
         let is_source = handler.info().kinds.contains(&HandlerKind::Source);
         let attempt = |unpacking: Option<Unpacking>| Attempt {
             handler: Arc::clone(handler),
             chain: if is_source { Chain::Source } else { Chain::Transfer },
             location: prepared.location,
-            request: prepared.request.clone(),
+            request: request.clone(),
             belonging: prepared.belonging.clone(),
             expected: prepared.expected.clone(),
             size: prepared.size,

@@ -137,28 +137,31 @@ impl<'a> Trials<'a> {
         let connects_to = self.url(attempt.location).and_then(authority).or(store).unwrap_or_else(|| name.clone());
         // What is shown of two URLs may be the same.
         let key = format!("{} {:?}", handler.info().id, attempt.location);
-        let (request, call) = (attempt.request.clone(), self.call(attempt.location));
+        let (request, call) = (attempt.request.clone(), self.call(attempt.location, &attempt.request.secrets));
         Ok(Origin { handler, request, call, key, name, connects_to })
     }
 
     /// The attempt's unpacker, for the engine.
     pub(crate) fn unpacker(&self, unpacking: &Unpacking) -> Result<Unpacker> {
         let (handler, request) = (Arc::clone(&unpacking.handler), unpacking.request.clone());
-        Ok(Unpacker { handler, request, call: self.call(None) })
+        Ok(Unpacker { handler, request, call: self.call(None, &[]) })
     }
 
     fn url(&self, location: Option<usize>) -> Option<&str> {
         location.and_then(|index| self.image.record.locations.get(index)).map(|location| location.url.as_str())
     }
 
-    fn call(&self, location: Option<usize>) -> CallContext {
+    /// `named`: the secrets that the request names.
+    fn call(&self, location: Option<usize>, named: &[String]) -> CallContext {
         let url = self.url(location).map(|url| url.as_bytes().to_vec());
+        let (logins, named) = (self.image.logins.clone(), named.to_vec());
         CallContext {
             cancel: self.cancel.clone(),
             progress: self.watch.bytes(),
             secrets: Arc::new(move |name| match name {
                 LOCATION_URL => url.clone(),
                 TLS_ROOTS => trusted::roots(),
+                name if named.iter().any(|known| known == name) => logins.get(name).map(<[u8]>::to_vec),
                 _ => None,
             }),
             pulse: Pulse::new(self.stall),

@@ -16,12 +16,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import cases
+import clouds
 import downloads
 import report
 import workers
 from place import Place
 
-ALL = cases.ALL | workers.ALL | downloads.ALL
+ALL = cases.ALL | workers.ALL | downloads.ALL | clouds.ALL
 ROOT = Path(__file__).resolve().parent.parent.parent
 INSIDE = "LANDFALL_BENCH_INSIDE"
 

@@ -17,6 +17,7 @@ pub(crate) mod mode;
 pub(crate) mod mounts;
 pub(crate) mod needs;
 pub(crate) mod nginx;
+pub(crate) mod openstack;
 pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod sandbox;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::mounts::{Fs, Mounts};
+use super::openstack;
 
 /// Something a test cannot run without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(crate) enum Need {
     Program(&'static str),
     /// A file system in user space that mirrors a directory.
     Fuse,
+    /// Swift, Keystone and Glance, as tests/install.sh installs them.
+    OpenStack,
 }
 
 impl Need {
@@ -31,6 +34,7 @@ impl Need {
             }
             Self::Fuse if !Path::new("/dev/fuse").exists() => Err("needs /dev/fuse".to_owned()),
             Self::Fuse => Self::Program("bindfs").check(mounts),
+            Self::OpenStack => openstack::installed(),
             Self::Program(name) => find_program(name)
                 .map(|_| ())
                 .ok_or_else(|| format!("needs the program {name}, which is not installed")),

@@ -18,8 +18,8 @@ const RESERVE: u64 = 1 << 20;
 const CRUMBS: u64 = 4096;
 const CRUMB: u64 = 64;
 
-/// Where bytes go: the host's sink, or a test's.
-pub(crate) trait Room: Send {
+/// Where bytes go: the host's sink, or memory.
+pub trait Room: Send {
     /// As [`Sink::reserve`].
     fn reserve(&mut self, want: usize) -> Result<&mut [u8]>;
     /// As [`Sink::commit`].

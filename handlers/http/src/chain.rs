@@ -1,13 +1,14 @@
 //! From a URL to the answer, through redirects.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use landfall_handler_api::{Error, ErrorKind, Result};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, RANGE};
-use reqwest::{Response, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 
-use crate::client::Client;
 use crate::connections::Connections;
+use crate::login::Login;
 use crate::resource::{Resource, bad_url};
 use crate::tls::SystemTrust;
 use crate::{fault, redirect};
@@ -18,6 +19,8 @@ pub(crate) struct Target {
     pub(crate) url: Url,
     /// The resource's own, as long as no redirect led away from its origin.
     headers: HeaderMap,
+    /// As the headers.
+    login: Option<Arc<dyn Login>>,
     /// Whether it is where the calling person pointed.
     trusted: bool,
 }
@@ -37,16 +40,14 @@ impl Ask {
 
 /// A resource, and the connections to wherever it leads.
 pub(crate) struct Chain {
-    connections: Connections,
+    connections: Arc<Connections>,
     first: Target,
-    redirects: usize,
 }
 
 impl Chain {
     /// Nothing is sent yet.
-    pub(crate) fn new(client: &Client, resource: Resource, system: &dyn SystemTrust) -> Result<Self> {
-        let connections = Connections::new(client);
-        let Resource { mut url, mut headers, named_by_caller: trusted } = resource;
+    pub(crate) fn new(connections: Arc<Connections>, resource: Resource, system: &dyn SystemTrust) -> Result<Self> {
+        let Resource { mut url, mut headers, named_by_caller: trusted, login, bare_etags: _ } = resource;
         if !url.username().is_empty() || url.password().is_some() {
             let request = connections.to(&url, system)?.get(url.clone()).build();
             let authorization = request.ok().and_then(|request| request.headers().get(AUTHORIZATION).cloned());
@@ -60,23 +61,28 @@ impl Chain {
             value.set_sensitive(true);
         }
         url.set_fragment(None);
-        let redirects = client.shared.redirects;
-        Ok(Self { connections, first: Target { url, headers, trusted }, redirects })
+        Ok(Self { connections, first: Target { url, headers, login, trusted } })
+    }
+
+    /// The resource's own URL, once its host was let through.
+    pub(crate) async fn admit(&self) -> Result<Target> {
+        self.connections.names().admit(&self.first.url, self.first.trusted).await?;
+        Ok(self.first.clone())
     }
 
     /// Asks the resource's own URL, and whatever it redirects to.
     pub(crate) async fn follow(&self, ask: &Ask, system: &dyn SystemTrust) -> Result<(Target, Response)> {
-        let mut target = self.first.clone();
+        let mut target = self.admit().await?;
         let mut visited = vec![target.url.clone()];
-        self.connections.names().admit(&target.url, target.trusted).await?;
+        let most = self.connections.redirects();
         loop {
             let response = self.ask(&target, ask, system).await?;
             if !redirect::is_redirect(response.status()) {
                 return Ok((target, response));
             }
             let next = redirect::target(&target.url, response.headers())?;
-            if visited.len() > self.redirects {
-                return Err(redirect::refused(&format!("is one more than the {} that are followed", self.redirects)));
+            if visited.len() > most {
+                return Err(redirect::refused(&format!("is one more than the {most} that are followed")));
             }
             if visited.contains(&next) {
                 return Err(redirect::refused("leads in a circle"));
@@ -84,6 +90,7 @@ impl Chain {
             if next.origin() != target.url.origin() {
                 // For good, also if the chain leads back: who sends it there is not who was trusted.
                 target.headers.clear();
+                target.login = None;
                 target.trusted = false;
             }
             self.connections.names().admit(&next, target.trusted).await.map_err(as_redirect)?;
@@ -94,14 +101,36 @@ impl Chain {
 
     /// Asks a URL that was let through before. Redirects are answers like others.
     pub(crate) async fn ask(&self, target: &Target, ask: &Ask, system: &dyn SystemTrust) -> Result<Response> {
+        let Some(login) = &target.login else { return self.send(target, ask, &HeaderMap::new(), system).await };
+        let shown = login.headers(&Method::GET, &target.url, None, system).await?;
+        let response = self.send(target, ask, &shown, system).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let others = login.headers(&Method::GET, &target.url, Some(&shown), system).await?;
+        if others == shown {
+            return Ok(response);
+        }
+        drop(response);
+        self.send(target, ask, &others, system).await
+    }
+
+    async fn send(&self, target: &Target, ask: &Ask, shown: &HeaderMap, system: &dyn SystemTrust) -> Result<Response> {
         let mut headers = target.headers.clone();
+        headers.extend(shown.iter().map(|(name, value)| {
+            let mut value = value.clone();
+            value.set_sensitive(true);
+            (name.clone(), value)
+        }));
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.extend(ask.conditions.clone());
         if let Some(range) = &ask.range {
             headers.insert(RANGE, range_header(range)?);
         }
-        let request = self.connections.to(&target.url, system)?.get(target.url.clone()).headers(headers);
+        let signed = target.login.as_ref().and_then(|login| login.signed(&Method::GET, &target.url));
+        let url = signed.filter(|signed| signed.origin() == target.url.origin()).unwrap_or_else(|| target.url.clone());
+        let request = self.connections.to(&url, system)?.get(url).headers(headers);
         request.send().await.map_err(fault::in_request)
     }
 

@@ -1,4 +1,4 @@
-//! The connections of one source.
+//! The connections of one job.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,7 +13,10 @@ use crate::tls::SystemTrust;
 /// Twice as many as the host reads ranges at once.
 const IDLE_MAX: usize = 32;
 
-pub(crate) struct Connections {
+/// The connections of one job, and the addresses that they go to: names are looked up once for all of it.
+///
+/// A plain source has its own; one that is put together of many requests shares one among them.
+pub struct Connections {
     client: Client,
     names: Arc<Names>,
     /// Without TLS, so that nobody has to be trusted.
@@ -22,10 +25,16 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub(crate) fn new(client: &Client) -> Self {
+    /// None yet.
+    pub fn new(client: &Client) -> Self {
         let shared = &client.shared;
         let names = Names::new(Arc::clone(&shared.lookup), Arc::clone(&shared.policy), shared.proxy.clone());
         Self { client: client.clone(), names: Arc::new(names), plain: OnceLock::new(), secure: OnceLock::new() }
+    }
+
+    /// How many redirects in a row are followed.
+    pub(crate) fn redirects(&self) -> usize {
+        self.client.shared.redirects
     }
 
     /// Where names lead to.

@@ -17,8 +17,10 @@ mod client;
 mod config;
 mod connections;
 mod content_range;
+mod exchange;
 mod fault;
 mod handler;
+mod login;
 mod names;
 mod redirect;
 mod resource;
@@ -32,11 +34,17 @@ mod test_server;
 mod tls;
 mod version;
 
+pub use body::Room;
 pub use client::Client;
 pub use config::Config;
+pub use connections::Connections;
+pub use exchange::{Exchange, Reply};
 pub use handler::HttpHandler;
+pub use login::Login;
 pub use resource::Resource;
 pub use source::HttpSource;
+pub use status::refused;
+pub use tls::SystemTrust;
 
-/// URLs and headers, as [`Resource`] has them.
-pub use reqwest::{Url, header};
+/// URLs, headers and the like, as they stand in [`Resource`] and [`Exchange`].
+pub use reqwest::{Method, StatusCode, Url, header};

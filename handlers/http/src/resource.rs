@@ -1,8 +1,12 @@
 //! What is to be read: a URL, and what is sent along to it.
 
+use std::sync::Arc;
+
 use landfall_handler_api::{Error, ErrorKind, Result};
 use reqwest::Url;
 use reqwest::header::HeaderMap;
+
+use crate::login::Login;
 
 /// A URL to be read, with the headers that only its own server may see.
 ///
@@ -15,6 +19,10 @@ pub struct Resource {
     pub headers: HeaderMap,
     /// Whether the calling person named this very URL; its host may then be any address.
     pub named_by_caller: bool,
+    /// Who knows headers that expire.
+    pub login: Option<Arc<dyn Login>>,
+    /// Whether the server compares ETags that have no quotes around them, as Swift does.
+    pub bare_etags: bool,
 }
 
 impl Resource {
@@ -34,7 +42,7 @@ impl Resource {
         }
         let mut url = Url::parse(text).map_err(|error| bad_url(&format!("cannot be read: {error}")))?;
         url.set_fragment(None);
-        Ok(Self { url, headers: HeaderMap::new(), named_by_caller })
+        Ok(Self { url, headers: HeaderMap::new(), named_by_caller, login: None, bare_etags: false })
     }
 }
 

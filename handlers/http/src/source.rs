@@ -12,6 +12,7 @@ use crate::answer::{bad_framing, length_of};
 use crate::body::{Body, Room};
 use crate::chain::{Ask, Chain, Target};
 use crate::client::Client;
+use crate::connections::Connections;
 use crate::content_range::{ContentRange, part_of};
 use crate::resource::Resource;
 use crate::status;
@@ -26,6 +27,8 @@ const FIRST: u64 = 1 << 20;
 /// The answer that told its size is kept, and its body serves the first read that begins at 0.
 pub struct HttpSource {
     chain: Chain,
+    /// The headers of the first answer.
+    head: HeaderMap,
     /// Where the redirects led.
     target: Mutex<Arc<Target>>,
     version: Version,
@@ -37,13 +40,50 @@ pub struct HttpSource {
 }
 
 impl HttpSource {
+    /// Bytes that the answer has with which it is opened, or all if there are fewer. They are kept for the first read.
+    pub const FIRST_BYTES: u64 = FIRST;
+
     /// Opens a resource: asks for its beginning, and follows its redirects.
     pub async fn open(client: &Client, resource: Resource, call: &Call) -> Result<Self> {
         Self::open_with(client, resource, call).await
     }
 
     pub(crate) async fn open_with(client: &Client, resource: Resource, system: &dyn SystemTrust) -> Result<Self> {
-        let chain = Chain::new(client, resource, system)?;
+        Self::open_over(Arc::new(Connections::new(client)), resource, system).await
+    }
+
+    /// One whose size and ETag are known: nothing is asked before the first read, and what is read must have both.
+    pub async fn known(
+        connections: Arc<Connections>,
+        resource: Resource,
+        size: u64,
+        etag: &str,
+        system: &dyn SystemTrust,
+    ) -> Result<Self> {
+        let bare = resource.bare_etags;
+        let chain = Chain::new(connections, resource, system)?;
+        let target = Mutex::new(Arc::new(chain.admit().await?));
+        let version = Version::known(etag)?;
+        Ok(Self {
+            chain,
+            head: HeaderMap::new(),
+            target,
+            version: if bare { version.with_bare_etag() } else { version },
+            size: Some(size),
+            ranged: true,
+            ignores_ranges: AtomicBool::new(false),
+            held: Mutex::new(None),
+        })
+    }
+
+    /// Opens a resource over connections that it shares with others.
+    pub async fn open_over(
+        connections: Arc<Connections>,
+        resource: Resource,
+        system: &dyn SystemTrust,
+    ) -> Result<Self> {
+        let bare = resource.bare_etags;
+        let chain = Chain::new(connections, resource, system)?;
         let (target, response) = chain.follow(&Ask::new(Some(0..FIRST), HeaderMap::new()), system).await?;
         let (response, part) = match response.status() {
             StatusCode::PARTIAL_CONTENT => {
@@ -62,6 +102,8 @@ impl HttpSource {
             return Err(status::refused(response.status(), response.headers()));
         }
         let version = Version::of(response.headers())?;
+        let version = if bare { version.with_bare_etag() } else { version };
+        let head = response.headers().clone();
         let (size, held) = match part {
             Some((0, total)) => (Some(total), None),
             Some((end, total)) => {
@@ -75,6 +117,7 @@ impl HttpSource {
         };
         Ok(Self {
             chain,
+            head,
             target: Mutex::new(Arc::new(target)),
             version,
             size,
@@ -84,7 +127,44 @@ impl HttpSource {
         })
     }
 
-    pub(crate) async fn read_into(
+    /// Opens a resource of which ranges are not to be asked for: it is read from its start, once or again.
+    pub async fn open_whole(
+        connections: Arc<Connections>,
+        resource: Resource,
+        system: &dyn SystemTrust,
+    ) -> Result<Self> {
+        let bare = resource.bare_etags;
+        let chain = Chain::new(connections, resource, system)?;
+        let (target, response) = chain.follow(&Ask::new(None, HeaderMap::new()), system).await?;
+        if response.status() != StatusCode::OK {
+            return Err(status::refused(response.status(), response.headers()));
+        }
+        let version = Version::of(response.headers())?;
+        let size = length_of(response.headers())?;
+        Ok(Self {
+            chain,
+            head: response.headers().clone(),
+            target: Mutex::new(Arc::new(target)),
+            version: if bare { version.with_bare_etag() } else { version },
+            size,
+            ranged: false,
+            ignores_ranges: AtomicBool::new(false),
+            held: Mutex::new(Some(Body::new(response, size))),
+        })
+    }
+
+    /// The headers of the answer that it was opened with; none of a source that was known.
+    pub fn head(&self) -> &HeaderMap {
+        &self.head
+    }
+
+    /// Fails with `source-changed` unless an answer with these headers is of the version that was opened.
+    pub fn check_version(&self, headers: &HeaderMap) -> Result<()> {
+        self.version.check(headers)
+    }
+
+    /// As [`Source::read`], to anywhere.
+    pub async fn read_into(
         &self,
         range: Range<u64>,
         room: &mut (impl Room + ?Sized),

@@ -6,8 +6,8 @@ use reqwest::header::HeaderMap;
 
 use crate::retry_after;
 
-/// The error of an answer that has no bytes of the image.
-pub(crate) fn refused(status: StatusCode, headers: &HeaderMap) -> Error {
+/// The error of an answer that is not what was asked for, by its status.
+pub fn refused(status: StatusCode, headers: &HeaderMap) -> Error {
     let number = status.as_u16();
     let kind = match number {
         401 | 403 | 407 => ErrorKind::Denied,

@@ -18,7 +18,7 @@ use crate::config::Config;
 const SYSTEM_ROOTS: &str = "tls.roots";
 
 /// Where the certificates come from that this node trusts.
-pub(crate) trait SystemTrust: Send + Sync {
+pub trait SystemTrust: Send + Sync {
     /// In PEM; `None` where the node has none.
     fn roots(&self) -> Result<Option<Vec<u8>>>;
 }

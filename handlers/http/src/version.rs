@@ -11,12 +11,15 @@ const VALUE_MAX: usize = 1024;
 pub(crate) struct Version {
     etag: Option<HeaderValue>,
     modified: Option<HeaderValue>,
+    /// What the server compares with its ETag, in quotes, which the ETag lacks.
+    quoted: Option<HeaderValue>,
 }
 
 impl Version {
     /// Of the first answer.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self> {
-        let version = Self { etag: headers.get(ETAG).cloned(), modified: headers.get(LAST_MODIFIED).cloned() };
+        let (etag, modified) = (headers.get(ETAG).cloned(), headers.get(LAST_MODIFIED).cloned());
+        let version = Self { etag, modified, quoted: None };
         if [&version.etag, &version.modified].into_iter().flatten().any(|value| value.len() > VALUE_MAX) {
             let message = format!("the server sent an ETag or Last-Modified of more than {VALUE_MAX} bytes");
             return Err(Error::new(ErrorKind::Corrupt, "bad-response", message));
@@ -24,19 +27,40 @@ impl Version {
         Ok(version)
     }
 
+    /// One that is known by its ETag before anything was asked.
+    pub(crate) fn known(etag: &str) -> Result<Self> {
+        let etag = HeaderValue::from_str(etag).ok().filter(|etag| !etag.is_empty() && etag.len() <= VALUE_MAX);
+        let etag = etag.ok_or_else(|| Error::new(ErrorKind::Corrupt, "bad-etag", "an ETag that is none"))?;
+        Ok(Self { etag: Some(etag), modified: None, quoted: None })
+    }
+
+    /// The same, of a server that compares ETags without quotes.
+    pub(crate) fn with_bare_etag(mut self) -> Self {
+        let bare =
+            self.etag.as_ref().and_then(|etag| etag.to_str().ok()).filter(|etag| !etag.contains(['"', ',', ' ']));
+        self.quoted = bare.and_then(|etag| HeaderValue::from_str(&format!("\"{etag}\"")).ok());
+        self
+    }
+
     /// Makes a later request one for this version only.
     pub(crate) fn require(&self, headers: &mut HeaderMap) {
-        if let Some(etag) = self.etag.as_ref().filter(|etag| is_strong(etag)) {
+        if let Some(quoted) = &self.quoted {
+            headers.insert(IF_MATCH, quoted.clone());
+        } else if let Some(etag) = self.etag.as_ref().filter(|etag| is_strong(etag)) {
             headers.insert(IF_MATCH, etag.clone());
         } else if let Some(modified) = &self.modified {
             headers.insert(IF_UNMODIFIED_SINCE, modified.clone());
         }
     }
 
-    /// Fails unless a later answer is of this version.
+    /// Fails unless a later answer is of this version. Of a server whose ETags are bare it does not matter if one is quoted:
+    /// Swift quotes those of large objects alone, and lists all of them without.
     pub(crate) fn check(&self, headers: &HeaderMap) -> Result<()> {
         let same = match (&self.etag, &self.modified) {
-            (Some(etag), _) => headers.get(ETAG) == Some(etag),
+            (Some(etag), _) => {
+                let found = headers.get(ETAG);
+                found == Some(etag) || (self.quoted.is_some() && found == self.quoted.as_ref())
+            }
             (None, Some(modified)) => headers.get(LAST_MODIFIED) == Some(modified),
             (None, None) => true,
         };
@@ -114,12 +138,26 @@ mod tests {
     }
 
     #[test]
+    fn quotes_do_not_matter_where_etags_are_bare() {
+        let bare = Version::known("abc").unwrap().with_bare_etag();
+        for (etag, same) in [("abc", true), ("\"abc\"", true), ("abd", false), ("\"abd\"", false), ("W/\"abc\"", false)]
+        {
+            assert_eq!(bare.check(&headers(Some(etag), None)).is_ok(), same, "{etag}");
+        }
+        let mut conditions = HeaderMap::new();
+        bare.require(&mut conditions);
+        assert_eq!(conditions.get(IF_MATCH).unwrap(), "\"abc\"");
+        let plain = Version::known("abc").unwrap();
+        assert!(plain.check(&headers(Some("\"abc\""), None)).is_err());
+    }
+
+    #[test]
     fn the_host_gets_a_text_of_what_can_be_seen() {
         let text = |etag, modified| Version::of(&headers(etag, modified)).unwrap().text();
         assert_eq!(text(Some("W/\"a\""), Some("x")).as_deref(), Some(r#"etag:W/\"a\""#));
         assert_eq!(text(None, Some("x")).as_deref(), Some("modified:x"));
         assert_eq!(text(None, None), None);
-        let odd = Version { etag: Some(HeaderValue::from_bytes(b"\xff").unwrap()), modified: None };
+        let odd = Version { etag: Some(HeaderValue::from_bytes(b"\xff").unwrap()), modified: None, quoted: None };
         assert_eq!(odd.text().as_deref(), Some(r"etag:\xff"));
     }
 

@@ -4,6 +4,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{self, Serialize, SerializeMap, Serializer};
 
 use crate::error::StrategyError;
+use crate::reason;
 use crate::store_type::StoreType;
 
 /// The longest name of an external criterion, in bytes.
@@ -12,16 +13,20 @@ pub const MAX_EXTERNAL_NAME: usize = 48;
 const WEIGHT: &str = "weight";
 const LOCATION_ORDER: &str = "location-order";
 const STORE_TYPE: &str = "store-type";
+const STORE: &str = "store";
+
+/// The longest id of a store, in bytes.
+const STORE_ID_MAX: usize = 64;
 
 /// What excludes by status is named in records as criteria are.
 pub(crate) const STATUS: &str = "status";
 
 /// The names that a configuration may use.
-pub(crate) const CONFIGURED: [&str; 3] = [WEIGHT, LOCATION_ORDER, STORE_TYPE];
+pub(crate) const CONFIGURED: [&str; 4] = [WEIGHT, LOCATION_ORDER, STORE_TYPE, STORE];
 
 /// One step of a strategy.
 ///
-/// In a configuration `"weight"`, `"location-order"` or `{ store-type = ["file", "swift"] }`.
+/// In a configuration `"weight"`, `"location-order"`, `{ store-type = ["file", "swift"] }` or `{ store = ["fast"] }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Criterion {
@@ -44,6 +49,11 @@ pub enum Criterion {
         /// The store types, first choice first. Locations of other types come after all of these.
         prefer: Vec<StoreType>,
     },
+    /// By the store that the location's metadata names: `store`, as Glance writes it, else `id`.
+    Store {
+        /// The stores' ids, first choice first. Locations of other stores, or of none that is named, come after all of these.
+        prefer: Vec<String>,
+    },
     /// As an [`External`](crate::External) of this name ranks them. Has no form in a configuration:
     /// callers that evaluate criteria put it into the list themselves.
     External {
@@ -60,6 +70,7 @@ impl Criterion {
             Self::Weight => WEIGHT,
             Self::LocationOrder => LOCATION_ORDER,
             Self::StoreType { .. } => STORE_TYPE,
+            Self::Store { .. } => STORE,
             Self::External { name } => name,
         }
     }
@@ -69,6 +80,19 @@ impl Criterion {
         match self {
             Self::Weight | Self::LocationOrder => Ok(()),
             Self::StoreType { prefer } if prefer.is_empty() => Err(StrategyError::NoPreference),
+            Self::Store { prefer } if prefer.is_empty() => Err(StrategyError::NoStores),
+            Self::Store { prefer } => {
+                let mut rest = prefer.iter();
+                while let Some(id) = rest.next() {
+                    if id.is_empty() || id.len() > STORE_ID_MAX {
+                        return Err(StrategyError::StoreId(id.clone()));
+                    }
+                    if rest.as_slice().contains(id) {
+                        return Err(StrategyError::DuplicateStore(id.clone()));
+                    }
+                }
+                Ok(())
+            }
             Self::StoreType { prefer } => {
                 let mut rest = prefer.iter();
                 while let Some(store) = rest.next() {
@@ -89,6 +113,7 @@ impl Criterion {
             WEIGHT => Ok(Self::Weight),
             LOCATION_ORDER => Ok(Self::LocationOrder),
             STORE_TYPE => Err(StrategyError::NoPreference),
+            STORE => Err(StrategyError::NoStores),
             _ => Err(StrategyError::UnknownCriterion(name.to_owned())),
         }
     }
@@ -104,12 +129,16 @@ fn is_external_name(name: &str) -> bool {
         && !CONFIGURED.contains(&name)
 }
 
-/// With settings: `store-type [file, swift]`.
+/// With settings: `store-type [file, swift]`, `store [fast]`.
 impl fmt::Display for Criterion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         if let Self::StoreType { prefer } = self {
             let names: Vec<&str> = prefer.iter().map(|store| store.name()).collect();
+            write!(f, " [{}]", names.join(", "))?;
+        }
+        if let Self::Store { prefer } = self {
+            let names: Vec<String> = prefer.iter().map(|id| reason::name(id)).collect();
             write!(f, " [{}]", names.join(", "))?;
         }
         Ok(())
@@ -123,6 +152,11 @@ impl Serialize for Criterion {
             Self::StoreType { prefer } => {
                 let mut map = serializer.serialize_map(Some(1))?;
                 map.serialize_entry(STORE_TYPE, prefer)?;
+                map.end()
+            }
+            Self::Store { prefer } => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry(STORE, prefer)?;
                 map.end()
             }
             Self::External { name } => {
@@ -156,18 +190,20 @@ impl<'de> Visitor<'de> for CriterionVisitor {
         let Some(name) = map.next_key::<String>()? else {
             return Err(de::Error::custom("a criterion's table is empty"));
         };
-        if name != STORE_TYPE {
-            let error = match Criterion::from_name(&name) {
-                Ok(_) => StrategyError::NeedlessSettings(name),
-                Err(error) => error,
-            };
-            return Err(de::Error::custom(error));
-        }
-        let prefer = map.next_value()?;
+        let criterion = match name.as_str() {
+            STORE_TYPE => Criterion::StoreType { prefer: map.next_value()? },
+            STORE => Criterion::Store { prefer: map.next_value()? },
+            _ => {
+                let error = match Criterion::from_name(&name) {
+                    Ok(_) => StrategyError::NeedlessSettings(name),
+                    Err(error) => error,
+                };
+                return Err(de::Error::custom(error));
+            }
+        };
         if map.next_key::<de::IgnoredAny>()?.is_some() {
             return Err(de::Error::custom("a criterion's table has one member"));
         }
-        let criterion = Criterion::StoreType { prefer };
         criterion.check().map_err(de::Error::custom)?;
         Ok(criterion)
     }

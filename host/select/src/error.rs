@@ -21,6 +21,12 @@ pub enum StrategyError {
     NoPreference,
     /// This store type stands more than once in a preference.
     DuplicateStoreType(StoreType),
+    /// `store` stands alone, or with an empty preference.
+    NoStores,
+    /// This store stands more than once in a preference.
+    DuplicateStore(String),
+    /// This cannot be the id of a store.
+    StoreId(String),
     /// There is no store type of this name.
     UnknownStoreType(String),
     /// This cannot be the name of an external criterion.
@@ -48,6 +54,11 @@ impl fmt::Display for StrategyError {
             Self::DuplicateStoreType(store) => {
                 write!(f, "store type \"{store}\" stands more than once")
             }
+            Self::NoStores => {
+                write!(f, "criterion \"store\" needs a list of the ids of stores: {{ store = [\"fast\"] }}")
+            }
+            Self::DuplicateStore(id) => write!(f, "store {} stands more than once", quote(id)),
+            Self::StoreId(id) => write!(f, "{} cannot be the id of a store: at most 64 bytes", quote(id)),
             Self::UnknownStoreType(name) => {
                 let known: Vec<&str> = StoreType::ALL.iter().map(|store| store.name()).collect();
                 let known = known.join(", ");

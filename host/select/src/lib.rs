@@ -72,6 +72,7 @@ mod reason;
 mod select;
 mod selection;
 mod status;
+mod store;
 mod store_type;
 mod strategy;
 mod weight;

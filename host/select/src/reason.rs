@@ -31,6 +31,19 @@ pub(crate) fn name(text: &str) -> String {
     printable(text, MAX_NAME, |_| false)
 }
 
+/// A place in a list, counted from 0, in words.
+pub(crate) fn ordinal(at: usize) -> String {
+    let place = at.saturating_add(1);
+    let ending = match (place % 10, place % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{place}{ending}")
+}
+
 /// A JSON value that should have been something else.
 pub(crate) fn describe(value: &Value) -> String {
     match value {
@@ -82,6 +95,12 @@ mod tests {
         assert_eq!(long.chars().count(), MAX_REASON);
         assert!(long.ends_with('…'));
         assert!(line(&"\u{7}".repeat(1000)).chars().count() <= MAX_REASON);
+    }
+
+    #[test]
+    fn places_are_counted_from_the_first() {
+        let shown: Vec<String> = [0, 1, 2, 3, 10, 11, 12, 20, 111].into_iter().map(ordinal).collect();
+        assert_eq!(shown, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th"]);
     }
 
     #[test]

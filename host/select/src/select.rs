@@ -7,6 +7,7 @@ use crate::ranking::{self, External, Ranking};
 use crate::reason;
 use crate::selection::{Excluded, Key, Note, Place, Selection};
 use crate::status;
+use crate::store;
 use crate::store_type;
 use crate::strategy::Strategy;
 use crate::weight;
@@ -107,6 +108,7 @@ fn evaluate(
     match criterion {
         Criterion::Weight => Ok(weight::rank(locations, node.name)),
         Criterion::StoreType { prefer } => Ok(store_type::rank(locations, prefer)),
+        Criterion::Store { prefer } => Ok(store::rank(locations, prefer)),
         Criterion::LocationOrder => {
             let rank = |index: usize| {
                 Ranking::keep(index, Some(index as f64), format!("number {} in the record", index.saturating_add(1)))

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::StrategyError;
 use crate::location::Location;
 use crate::ranking::Ranking;
+use crate::reason;
 
 /// A kind of store, by Glance's names. Written as its name: `"file"`, `"swift"`, ...
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -106,17 +107,6 @@ impl From<StoreType> for &'static str {
     }
 }
 
-/// A place in a preference, counted from 0, in words.
-fn ordinal(at: usize) -> String {
-    match at {
-        0 => "1st".to_owned(),
-        1 => "2nd".to_owned(),
-        2 => "3rd".to_owned(),
-        // There are not enough store types for a 21st.
-        _ => format!("{}th", at.saturating_add(1)),
-    }
-}
-
 /// Ranks by place in `prefer`; what is not in it has no key, and so comes after all that is.
 pub(crate) fn rank(locations: &[Location<'_>], prefer: &[StoreType]) -> Vec<Ranking> {
     let rank = |location: &Location<'_>| {
@@ -126,7 +116,7 @@ pub(crate) fn rank(locations: &[Location<'_>], prefer: &[StoreType]) -> Vec<Rank
         };
         match prefer.iter().position(|preferred| *preferred == store) {
             Some(at) => {
-                let place = ordinal(at);
+                let place = reason::ordinal(at);
                 let count = prefer.len();
                 let text = format!("store type {store} ({place} of {count} preferred)");
                 (Some(at as f64), text)

@@ -37,6 +37,15 @@ fn a_strategy_is_a_list_of_names_and_tables() {
 }
 
 #[test]
+fn stores_are_preferred_by_their_ids() {
+    let strategy = parse(r#"selection = [{ store = ["fast", "slow"] }, "weight"]"#).unwrap();
+    assert_eq!(strategy.to_string(), "store [fast, slow], weight");
+    let json = serde_json::to_string(&strategy).unwrap();
+    assert_eq!(json, r#"[{"store":["fast","slow"]},"weight"]"#);
+    assert_eq!(serde_json::from_str::<Strategy>(&json).unwrap(), strategy);
+}
+
+#[test]
 fn every_store_type_has_its_name() {
     for store in StoreType::ALL {
         let strategy = parse(&format!("selection = [{{ store-type = [\"{store}\"] }}]")).unwrap();
@@ -49,10 +58,17 @@ fn every_store_type_has_its_name() {
 fn a_wrong_list_is_refused_with_what_is_wrong() {
     let table = [
         ("[]", "the list of criteria is empty"),
-        (r#"["wieght"]"#, r#"unknown criterion "wieght", known are weight, location-order, store-type"#),
-        (r#"[{ fastest = [] }]"#, r#"unknown criterion "fastest", known are weight, location-order, store-type"#),
+        (r#"["wieght"]"#, r#"unknown criterion "wieght", known are weight, location-order, store-type, store"#),
+        (
+            r#"[{ fastest = [] }]"#,
+            r#"unknown criterion "fastest", known are weight, location-order, store-type, store"#,
+        ),
         (r#"["weight", "weight"]"#, r#"criterion "weight" stands more than once"#),
         (r#"[{ store-type = ["file"] }, { store-type = ["s3"] }]"#, r#"criterion "store-type" stands more than once"#),
+        (r#"["store"]"#, r#"criterion "store" needs a list of the ids of stores: { store = ["fast"] }"#),
+        (r#"[{ store = [] }]"#, r#"criterion "store" needs a list of the ids of stores: { store = ["fast"] }"#),
+        (r#"[{ store = ["a", "a"] }]"#, r#"store "a" stands more than once"#),
+        (r#"[{ store = [""] }]"#, r#""" cannot be the id of a store: at most 64 bytes"#),
         (r#"["store-type"]"#, r#"criterion "store-type" needs a list of store types: { store-type = ["file"] }"#),
         (
             r#"[{ store-type = [] }]"#,

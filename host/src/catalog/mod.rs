@@ -1,19 +1,23 @@
 //! Where image records come from.
 
 mod argument;
+mod glance;
 
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use landfall_handler_api::{Error, ErrorKind, ImageRecord, Location, Result, Scope};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::cancel::Cancel;
+use crate::cloud::Logins;
 use crate::config::{Catalog, Config};
 use crate::digest::Digest;
 use crate::ledger::Subject;
+use crate::plugin::Handler;
 use crate::redact;
 use crate::store;
 
@@ -45,6 +49,8 @@ pub(crate) struct Image {
     pub(crate) record: ImageRecord,
     /// Who vouches for it.
     pub(crate) origin: Origin,
+    /// What handlers may log in with for it.
+    pub(crate) logins: Logins,
 }
 
 impl Image {
@@ -60,19 +66,28 @@ impl Image {
     }
 }
 
-/// Finds the record that `argument` names.
-pub(crate) fn find(argument: &ImageArgument, config: &Config, cancel: &Cancel) -> Result<Image> {
+/// Finds the record that `argument` names. `handlers` are all that are loaded: some know catalogs.
+pub(crate) fn find(
+    argument: &ImageArgument,
+    config: &Config,
+    handlers: &[Arc<dyn Handler>],
+    cancel: &Cancel,
+) -> Result<Image> {
+    let brought = |record, origin| Image { record, origin, logins: Logins::for_stores(config) };
     let mut image = match argument {
         ImageArgument::Standard => {
             let record = parse(StandardInput { cancel }, "standard input", config)?;
-            Image { record, origin: Origin::Stream }
+            brought(record, Origin::Stream)
         }
         ImageArgument::Record(path) => {
             let origin = Origin::RecordFile { directory: store::directory_of(path) };
-            Image { record: read(path, config)?, origin }
+            brought(read(path, config)?, origin)
         }
-        ImageArgument::Bare(bare) => Image { record: bare_record(bare, config)?, origin: Origin::Caller },
-        ImageArgument::Id(id) => Image { record: look_up(id, config)?, origin: Origin::Catalog },
+        ImageArgument::Bare(bare) => brought(bare_record(bare, config)?, Origin::Caller),
+        ImageArgument::Id(id) => {
+            let (record, logins) = look_up(id, config, handlers, cancel)?;
+            Image { record, origin: Origin::Catalog, logins }
+        }
     };
     refuse_oversized(&image.record, config)?;
     refuse_unusable_status(&image.record)?;
@@ -179,7 +194,7 @@ fn bare_record(bare: &BareImage, config: &Config) -> Result<ImageRecord> {
     Ok(record)
 }
 
-fn look_up(id: &str, config: &Config) -> Result<ImageRecord> {
+fn look_up(id: &str, config: &Config, handlers: &[Arc<dyn Handler>], cancel: &Cancel) -> Result<(ImageRecord, Logins)> {
     let shown = redact::printable(id);
     if config.catalogs.is_empty() {
         let message = format!("{shown} is no file here, and no catalog is configured in which it could be an id");
@@ -193,26 +208,54 @@ fn look_up(id: &str, config: &Config) -> Result<ImageRecord> {
         let message = format!("{shown} is no image id: letters, digits, '-', '_' and '.'");
         return Err(Error::new(ErrorKind::Invalid, "image-id", message).scoped(Scope::Request));
     }
-    for catalog in config.catalogs.values() {
-        let Catalog::Directory { path } = catalog;
-        if !path.is_dir() {
-            let message = format!("the catalog directory {} is not there", path.display());
-            return Err(Error::new(ErrorKind::Unavailable, "catalog-unavailable", message).scoped(Scope::Request));
-        }
-        let record = match read(&path.join(format!("{id}.json")), config) {
+    let mut unavailable = None;
+    for (name, catalog) in &config.catalogs {
+        let found = match catalog {
+            Catalog::Directory { path } => in_directory(path, id, config),
+            Catalog::Glance { cloud, service_cloud } => {
+                let logins = Logins::of_catalog(config, cloud, service_cloud.as_deref())?;
+                let asking = glance::Asking {
+                    handlers,
+                    logins: logins.clone(),
+                    cancel,
+                    stall: config.limits.stall,
+                    record_bytes: config.limits.record_bytes,
+                };
+                let record = asking.record(name, id).and_then(|text| parse(text.as_slice(), "the record", config));
+                record.map(|record| (record, logins))
+            }
+        };
+        let (record, logins) = match found {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            record => record?,
+            // Another one may have it.
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                unavailable.get_or_insert(error);
+                continue;
+            }
+            found => found.map_err(|error| error.scoped(Scope::Request))?,
         };
         return match record.id.as_deref() {
             Some(other) if other != id => {
                 let message = format!("the catalog's record of {shown} is that of {}", redact::printable(other));
                 Err(Error::new(ErrorKind::Invalid, "image-id-mismatch", message).scoped(Scope::Request))
             }
-            _ => Ok(record),
+            _ => Ok((record, logins)),
         };
+    }
+    if let Some(error) = unavailable {
+        return Err(error.scoped(Scope::Request));
     }
     let message = format!("no configured catalog has an image {shown}");
     Err(Error::new(ErrorKind::NotFound, "image", message).scoped(Scope::Request))
+}
+
+fn in_directory(path: &Path, id: &str, config: &Config) -> Result<(ImageRecord, Logins)> {
+    if !path.is_dir() {
+        let message = format!("the catalog directory {} is not there", path.display());
+        return Err(Error::new(ErrorKind::Unavailable, "catalog-unavailable", message).scoped(Scope::Request));
+    }
+    let record = read(&path.join(format!("{id}.json")), config)?;
+    Ok((record, Logins::for_stores(config)))
 }
 
 fn refuse_oversized(record: &ImageRecord, config: &Config) -> Result<()> {

@@ -1,19 +1,22 @@
 //! `landfall place` and `landfall plan`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
 use super::options::{AccessOption, FormatOption, PlaceOptions};
 use super::report::{PlanReport, Report};
-use super::setup::{load_config, load_handlers, node_limits, open_ledger};
+use super::setup::{Loaded, load_config, load_handlers, node_limits, open_ledger};
 use super::{bar, exit, print_json, show};
 use crate::cancel::Cancel;
 use crate::catalog::{self, Image, ImageArgument};
 use crate::config::Config;
 use crate::decision::Decision;
+use crate::ledger::Ledger;
 use crate::place::{Access, Node, Order, Placed};
+use crate::plugin::Handler;
 use crate::publish::Dress;
 use crate::route::Form;
 use crate::signals;
@@ -21,6 +24,8 @@ use crate::signals;
 /// Everything that both commands need before they differ.
 struct Prepared {
     config: Config,
+    ledger: Ledger,
+    handlers: Vec<Arc<dyn Handler>>,
     image: Image,
     target: PathBuf,
     cancel: Cancel,
@@ -30,15 +35,11 @@ struct Prepared {
 pub(super) fn place(options: &PlaceOptions, config: Option<&Path>, json: bool, binary: PathBuf) -> u8 {
     let began = Instant::now();
     let mut decision = Decision::default();
-    let placed = prepare(options, config, &mut decision).and_then(|prepared| {
-        let ledger = open_ledger(&prepared.config)?;
-        if let Some(deadline) = prepared.cancel.deadline() {
-            ledger.wait_at_most(deadline.saturating_duration_since(Instant::now()))?;
-        }
-        let handlers = load_handlers(&prepared.config, &ledger, binary);
+    let placed = prepare(options, config, binary, &mut decision).and_then(|prepared| {
         let watch = bar::watch(options.progress);
         let limits = Some(node_limits(&prepared.config)?);
-        let node = Node { config: &prepared.config, handlers: &handlers, ledger: &ledger, limits };
+        let Prepared { config, handlers, ledger, .. } = &prepared;
+        let node = Node { config, handlers, ledger, limits };
         let order = order(options, &prepared);
         let placed = node.place(&order, &mut decision, &prepared.cancel, watch.as_ref());
         // A ledger that was busy for so long would only be waited for once more.
@@ -55,10 +56,9 @@ pub(super) fn place(options: &PlaceOptions, config: Option<&Path>, json: bool, b
 /// Shows the decision; gives the exit status.
 pub(super) fn plan(options: &PlaceOptions, config: Option<&Path>, json: bool, binary: PathBuf) -> u8 {
     let mut decision = Decision::default();
-    let planned = prepare(options, config, &mut decision).and_then(|prepared| {
-        let ledger = open_ledger(&prepared.config)?;
-        let handlers = load_handlers(&prepared.config, &ledger, binary);
-        let node = Node { config: &prepared.config, handlers: &handlers, ledger: &ledger, limits: None };
+    let planned = prepare(options, config, binary, &mut decision).and_then(|prepared| {
+        let Prepared { config, handlers, ledger, .. } = &prepared;
+        let node = Node { config, handlers, ledger, limits: None };
         node.plan(&order(options, &prepared), &mut decision, &prepared.cancel).map(|_| ())
     });
     let shown = if json {
@@ -79,7 +79,12 @@ pub(super) fn plan(options: &PlaceOptions, config: Option<&Path>, json: bool, bi
     }
 }
 
-fn prepare(options: &PlaceOptions, config: Option<&Path>, decision: &mut Decision) -> Result<Prepared> {
+fn prepare(
+    options: &PlaceOptions,
+    config: Option<&Path>,
+    binary: PathBuf,
+    decision: &mut Decision,
+) -> Result<Prepared> {
     let cancel = Cancel::new()?;
     // Counted from here, so that a slow record counts too.
     let deadline = options.deadline.and_then(|deadline| Instant::now().checked_add(deadline));
@@ -93,14 +98,19 @@ fn prepare(options: &PlaceOptions, config: Option<&Path>, decision: &mut Decisio
         options.container_format.as_deref(),
         !config.catalogs.is_empty(),
     )?;
-    let image = catalog::find(&argument, &config, &cancel)?;
+    let ledger = open_ledger(&config)?;
+    if let Some(deadline) = cancel.deadline() {
+        ledger.wait_at_most(deadline.saturating_duration_since(Instant::now()))?;
+    }
+    let Loaded { all, ordered: handlers } = load_handlers(&config, &ledger, binary);
+    let image = catalog::find(&argument, &config, &all, &cancel)?;
     *decision = Decision::about(&image.record, &config);
     let Some(target) = options.to.clone() else {
         let message = "no handler of this version makes several disks; name the one disk with --to";
         return Err(Error::new(ErrorKind::Unsupported, "several-disks", message).scoped(Scope::Request));
     };
     cancel.check()?;
-    Ok(Prepared { config, image, target, cancel })
+    Ok(Prepared { config, ledger, handlers, image, target, cancel })
 }
 
 fn order<'a>(options: &PlaceOptions, prepared: &'a Prepared) -> Order<'a> {

@@ -50,7 +50,7 @@ fn tell_handler(
     tell: fn(&(dyn Handler + 'static), &CallContext, &PlacementEvent) -> Result<()>,
 ) {
     let told = || -> Result<()> {
-        let handlers = load_handlers(config, ledger, binary);
+        let handlers = load_handlers(config, ledger, binary).ordered;
         let Some(handler) = handlers.iter().find(|handler| handler.info().id == placement.facts.handler) else {
             return Ok(());
         };

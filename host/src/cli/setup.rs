@@ -8,6 +8,7 @@ use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use landfall_select::StoreType;
 
 use super::{print_json, show};
+use crate::cloud;
 use crate::complaint::{self, complain};
 use crate::config::{self, Catalog, Config};
 use crate::engine::{LimitSettings, NodeLimits};
@@ -41,8 +42,16 @@ pub(super) fn node_limits(config: &Config) -> Result<Arc<NodeLimits>> {
     NodeLimits::open(&config.state_dir, settings).map(Arc::new)
 }
 
-/// Loads the plugins, tells about those that cannot be used, and gives the handlers in the operator's order.
-pub(super) fn load_handlers(config: &Config, ledger: &Ledger, binary: PathBuf) -> Vec<Arc<dyn Handler>> {
+/// The handlers that are loaded.
+pub(super) struct Loaded {
+    /// All of them.
+    pub(super) all: Vec<Arc<dyn Handler>>,
+    /// Those that the operator's order has, in that order: only they move bytes.
+    pub(super) ordered: Vec<Arc<dyn Handler>>,
+}
+
+/// Loads the plugins, and tells about those that cannot be used.
+pub(super) fn load_handlers(config: &Config, ledger: &Ledger, binary: PathBuf) -> Loaded {
     let plugins = load_plugins(config, ledger, binary);
     for report in &plugins.reports {
         let path = report.path.to_string_lossy();
@@ -70,7 +79,7 @@ pub(super) fn load_handlers(config: &Config, ledger: &Ledger, binary: PathBuf) -
             complain(format_args!("[handler.{id}] is configured, but no plugin offers that handler"));
         }
     }
-    in_order(&plugins.handlers, &config.handlers)
+    Loaded { ordered: in_order(&plugins.handlers, &config.handlers), all: plugins.handlers }
 }
 
 /// The handlers that the operator listed, in that order; all of them, as they were found, when nobody listed any.
@@ -172,9 +181,13 @@ fn warnings(config: &Config) -> Vec<String> {
         .filter_map(|store| gone(&store.mountpoint, format!("the mountpoint of store {},", store.id)));
     let catalogs = config.catalogs.iter().filter_map(|(name, catalog)| match catalog {
         Catalog::Directory { path } => gone(path, format!("the directory of catalog {name},")),
+        Catalog::Glance { .. } => None,
+    });
+    let clouds = config.clouds.iter().filter_map(|(name, source)| {
+        cloud::resolve(name, source).err().map(|error| format!("the login of cloud {name} cannot be used: {error}"))
     });
     let plugins = config.plugin_dirs.iter().filter_map(|path| gone(path, "the plugin directory".to_owned()));
-    stores.chain(catalogs).chain(plugins).collect()
+    stores.chain(catalogs).chain(clouds).chain(plugins).collect()
 }
 
 /// `landfall config show`.

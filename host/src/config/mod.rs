@@ -74,6 +74,10 @@ pub struct Config {
     pub limits: Limits,
     /// The image stores that this node can reach. Ids are unique.
     pub stores: Vec<Store>,
+    /// The cloud whose login handlers use for stores: one of `clouds`.
+    pub store_cloud: Option<String>,
+    /// OpenStack clouds, by name.
+    pub clouds: BTreeMap<String, CloudSource>,
     /// Where image records come from, by name.
     pub catalogs: BTreeMap<String, Catalog>,
     /// Settings of single handlers, by name.
@@ -163,6 +167,50 @@ pub enum Catalog {
         /// The directory. Absolute.
         path: PathBuf,
     },
+    /// Glance, of one of the clouds.
+    Glance {
+        /// Whose login asks for images.
+        cloud: String,
+        /// Whose login asks for locations, if that is another one.
+        service_cloud: Option<String>,
+    },
+}
+
+/// Where the login to a cloud is written.
+#[derive(Clone, PartialEq, Eq)]
+pub enum CloudSource {
+    /// In the environment of the calling process.
+    Environment,
+    /// In a `clouds.yaml`.
+    File {
+        /// The file, absolute; none: the usual places.
+        path: Option<PathBuf>,
+        /// The entry in it.
+        entry: String,
+    },
+    /// In the configuration: options with the names that a `clouds.yaml` has. May hold secrets.
+    Options(CloudOptions),
+}
+
+/// A login as the configuration has it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct CloudOptions {
+    /// How to log in.
+    pub auth_type: Option<String>,
+    /// Who and where: `auth_url`, `username`, ..., or `NAME_file` for any of them.
+    pub auth: BTreeMap<String, String>,
+    /// The region.
+    pub region_name: Option<String>,
+    /// `public`, `internal` or `admin`.
+    pub interface: Option<String>,
+    /// Files with certificates and a key; absolute.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate that is shown.
+    pub client_certificate_file: Option<PathBuf>,
+    /// Its key.
+    pub client_key_file: Option<PathBuf>,
+    /// URLs by type of service.
+    pub endpoints: BTreeMap<String, String>,
 }
 
 /// The kinds of [`Catalog`], as a file names them.
@@ -171,6 +219,8 @@ pub enum Catalog {
 pub(crate) enum CatalogType {
     /// A directory with `ID.json` for each image.
     Directory,
+    /// Glance, OpenStack's image service.
+    Glance,
 }
 
 /// Settings of one handler.
@@ -246,6 +296,17 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 /// Reads a time as the file has them: `24h`, `1h 30m`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     units::duration(text).map_err(|error| format!("{}; {}", error.label, error.help))
+}
+
+/// Without what may be a secret.
+impl fmt::Debug for CloudSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Environment => "Environment",
+            Self::File { .. } => "File(..)",
+            Self::Options(_) => "Options(..)",
+        })
+    }
 }
 
 /// Without the values of secrets.

@@ -57,6 +57,13 @@ pub(super) struct RawConfig {
     /// The image stores that this node can reach, one table each.
     #[serde(rename = "store")]
     pub(super) stores: Vec<RawStore>,
+    /// The cloud whose login handlers use for stores that want one, where a location brings none along. Default: that of the
+    /// image's catalog, else that of the environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) store_cloud: Option<String>,
+    /// OpenStack clouds and how to log in to them, by a name of the operator's choice.
+    #[serde(rename = "cloud")]
+    pub(super) clouds: BTreeMap<String, RawCloud>,
     /// Where image records come from, by a name of the operator's choice.
     #[serde(rename = "catalog")]
     pub(super) catalogs: BTreeMap<String, RawCatalog>,
@@ -142,6 +149,45 @@ pub(super) struct RawStore {
     pub(super) combine: bool,
 }
 
+/// An OpenStack cloud: an entry of a `clouds.yaml`, the `OS_*` of the environment, or what such an entry has, written here.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawCloud {
+    /// Log in as the environment of the calling process says: `OS_*`, or Swift's `ST_*`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) environment: bool,
+    /// A `clouds.yaml`. Default: the usual places.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) clouds_file: Option<String>,
+    /// The entry of a `clouds.yaml`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) entry: Option<String>,
+    /// How to log in, as OpenStack's clients name it. Default: as `auth` suggests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) auth_type: Option<String>,
+    /// Who logs in and where, with the names that a `clouds.yaml` has. Any of them may be given as `NAME_file`, a path.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) auth: BTreeMap<String, String>,
+    /// The region whose endpoints are used. Default: any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) region_name: Option<String>,
+    /// Which endpoints are used: `public`, `internal` or `admin`. Default: `public`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) interface: Option<String>,
+    /// Certificates in PEM that are trusted for this cloud instead of the handlers' own or the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ca_file: Option<String>,
+    /// The certificate in PEM that is shown to this cloud's servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client_certificate_file: Option<String>,
+    /// Its private key, in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client_key_file: Option<String>,
+    /// URLs of services by their type, whatever the cloud's own catalog says.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) endpoints: BTreeMap<String, String>,
+}
+
 /// A source of image records.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -152,6 +198,12 @@ pub(super) struct RawCatalog {
     /// For `directory`: the directory that holds `ID.json` for each image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) path: Option<String>,
+    /// For `glance`: the cloud whose login asks for images, and so decides which may be placed. Default: the only cloud.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cloud: Option<String>,
+    /// For `glance`: the cloud whose login, with the role `service`, asks for an image's locations. Default: `cloud`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) service_cloud: Option<String>,
 }
 
 /// Bytes as a number, or as text with a unit. Serde's `untagged` costs no positions here: they come from the parsed tree.
@@ -179,6 +231,8 @@ impl Default for RawConfig {
             labels: BTreeMap::new(),
             limits: RawLimits::default(),
             stores: Vec::new(),
+            store_cloud: None,
+            clouds: BTreeMap::new(),
             catalogs: BTreeMap::new(),
             handler_sections: BTreeMap::new(),
         }
@@ -277,6 +331,19 @@ fn selection_schema(generator: &mut SchemaGenerator) -> Schema {
                         },
                     },
                     "required": ["store-type"],
+                    "additionalProperties": false,
+                },
+                {
+                    "type": "object",
+                    "properties": {
+                        "store": {
+                            "description": "Ids of stores, as locations' `metadata.store` spells them, the preferred first.",
+                            "type": "array",
+                            "minItems": 1,
+                            "items": { "type": "string" },
+                        },
+                    },
+                    "required": ["store"],
                     "additionalProperties": false,
                 },
             ],

@@ -43,6 +43,11 @@ pub(super) fn hidden(value: &Value) -> Value {
     }
 }
 
+/// A setting's text to be shown, by its key.
+pub(super) fn shown(key: &str, text: &str) -> String {
+    if is_secret_key(key) { HIDDEN.to_owned() } else { hidden_in_url(text) }
+}
+
 /// Text that is no URL with a secret stays as it is, control characters included: it is to be read again.
 fn hidden_in_url(text: &str) -> String {
     if redact::has_secret(text) { redact::url(text) } else { text.to_owned() }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::raw::{RawCatalog, RawConfig, RawLimits, RawSize, RawStore, written_strategy};
+use super::raw::{RawCatalog, RawCloud, RawConfig, RawLimits, RawSize, RawStore, written_strategy};
 use super::units::{Size, written_duration};
-use super::{Catalog, CatalogType, Config, HandlerSection, Limits, Store, secrets};
+use super::{Catalog, CatalogType, CloudSource, Config, HandlerSection, Limits, Store, secrets};
 
 /// `config` as a file that means the same. Secrets of handlers are shown as `***`.
 pub fn render_effective(config: &Config) -> String {
@@ -35,6 +35,8 @@ fn written(config: &Config) -> RawConfig {
         allow_unhashed,
         limits,
         stores,
+        store_cloud,
+        clouds,
         catalogs,
         handler_sections,
     } = config;
@@ -53,6 +55,8 @@ fn written(config: &Config) -> RawConfig {
         labels: labels.clone(),
         limits: written_limits(limits),
         stores: stores.iter().map(written_store).collect(),
+        store_cloud: store_cloud.clone(),
+        clouds: clouds.iter().map(|(name, cloud)| (name.clone(), written_cloud(cloud))).collect(),
         catalogs: catalogs.iter().map(|(name, catalog)| (name.clone(), written_catalog(catalog))).collect(),
         handler_sections: {
             let sections = handler_sections.iter();
@@ -96,9 +100,39 @@ fn written_store(store: &Store) -> RawStore {
 
 fn written_catalog(catalog: &Catalog) -> RawCatalog {
     match catalog {
-        Catalog::Directory { path } => {
-            RawCatalog { catalog_type: CatalogType::Directory, path: Some(path.display().to_string()) }
+        Catalog::Directory { path } => RawCatalog {
+            catalog_type: CatalogType::Directory,
+            path: Some(path.display().to_string()),
+            cloud: None,
+            service_cloud: None,
+        },
+        Catalog::Glance { cloud, service_cloud } => RawCatalog {
+            catalog_type: CatalogType::Glance,
+            path: None,
+            cloud: Some(cloud.clone()),
+            service_cloud: service_cloud.clone(),
+        },
+    }
+}
+
+fn written_cloud(cloud: &CloudSource) -> RawCloud {
+    let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    match cloud {
+        CloudSource::Environment => RawCloud { environment: true, ..RawCloud::default() },
+        CloudSource::File { path: file, entry } => {
+            RawCloud { clouds_file: path(file), entry: Some(entry.clone()), ..RawCloud::default() }
         }
+        CloudSource::Options(options) => RawCloud {
+            auth_type: options.auth_type.clone(),
+            auth: options.auth.iter().map(|(key, value)| (key.clone(), secrets::shown(key, value))).collect(),
+            region_name: options.region_name.clone(),
+            interface: options.interface.clone(),
+            ca_file: path(&options.ca_file),
+            client_certificate_file: path(&options.client_certificate_file),
+            client_key_file: path(&options.client_key_file),
+            endpoints: options.endpoints.iter().map(|(key, value)| (key.clone(), secrets::shown(key, value))).collect(),
+            ..RawCloud::default()
+        },
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Surroundings {
     pub(super) state_home: Option<PathBuf>,
     /// `$HOME`
     pub(super) home: Option<PathBuf>,
+    /// Whether the environment has a login to a cloud.
+    pub(super) has_cloud: bool,
 }
 
 impl Surroundings {
@@ -29,6 +31,7 @@ impl Surroundings {
             host: fs::read_to_string("/proc/sys/kernel/hostname").ok(),
             state_home: directory("XDG_STATE_HOME"),
             home: directory("HOME"),
+            has_cloud: crate::cloud::is_in_environment(),
         }
     }
 
@@ -58,7 +61,7 @@ mod tests {
     fn state_is_kept_where_the_user_may_write() {
         let state_dir = |user, state_home: Option<&str>, home: Option<&str>| {
             let (state_home, home) = (state_home.map(PathBuf::from), home.map(PathBuf::from));
-            Surroundings { user, host: None, state_home, home }.state_dir()
+            Surroundings { user, host: None, state_home, home, has_cloud: false }.state_dir()
         };
         let table = [
             (0, Some("/s"), Some("/h"), Some("/var/lib/landfall")),
@@ -76,7 +79,8 @@ mod tests {
     #[test]
     fn a_node_always_has_a_name() {
         let node = |host: Option<&str>| {
-            Surroundings { user: 0, host: host.map(str::to_owned), state_home: None, home: None }.node()
+            Surroundings { user: 0, host: host.map(str::to_owned), state_home: None, home: None, has_cloud: false }
+                .node()
         };
         assert_eq!(node(Some("cpu-07\n")), "cpu-07");
         assert_eq!(node(Some("\n")), "localhost");

@@ -383,3 +383,65 @@ fn servers_prove_who_they_are() {
         assert_eq!((error.kind(), error.code()), (kind, code), "{error}");
     }
 }
+
+/// Knows a token, another one once that is refused, and, where it signs, where URLs lead.
+struct Tokens {
+    next: Option<&'static str>,
+    signed: Option<String>,
+}
+
+#[landfall_handler_api::async_trait]
+impl crate::Login for Tokens {
+    async fn headers(
+        &self,
+        _: &reqwest::Method,
+        _: &reqwest::Url,
+        refused: Option<&HeaderMap>,
+        _: &dyn SystemTrust,
+    ) -> Result<HeaderMap> {
+        let token = refused.and(self.next).unwrap_or("first");
+        Ok(HeaderMap::from_iter([(reqwest::header::HeaderName::from_static("x-auth-token"), token.parse().unwrap())]))
+    }
+
+    fn signed(&self, _: &reqwest::Method, _: &reqwest::Url) -> Option<reqwest::Url> {
+        self.signed.as_ref().map(|url| url.parse().unwrap())
+    }
+}
+
+async fn open_for(url: &str, login: Tokens) -> Result<HttpSource> {
+    let mut resource = Resource::parse(url, true)?;
+    resource.login = Some(Arc::new(login));
+    HttpSource::open_with(&Client::new(&Config::default()).unwrap(), resource, &Nobody).await
+}
+
+#[test]
+fn a_refused_token_is_renewed_once() {
+    for (next, valid, requests) in [(Some("second"), "second", 2), (Some("second"), "third", 2), (None, "second", 1)] {
+        let server = TestServer::new(move |head| {
+            Some(match header(head, "x-auth-token") == Some(valid) {
+                true => honest(head, b"12345", ""),
+                false => answer("401 Unauthorized", "", b""),
+            })
+        });
+        let opened = wait(open_for(&server.url("/"), Tokens { next, signed: None }));
+        let code = opened.map(|_| ()).map_err(|error| error.code().to_owned());
+        assert_eq!(code, if valid == "second" && next.is_some() { Ok(()) } else { Err("http-401".to_owned()) });
+        assert_eq!(server.requests().len(), requests);
+    }
+}
+
+#[test]
+fn a_signed_url_is_asked_instead_and_stays_with_its_server() {
+    let server = TestServer::new(|head| Some(honest(head, b"12345", "")));
+    let elsewhere = TestServer::new(|head| Some(honest(head, b"12345", "")));
+    for (to, expected) in [(&server, "GET /disk?sig=1 HTTP/1.1"), (&elsewhere, "GET /disk HTTP/1.1")] {
+        let login = Tokens { next: None, signed: Some(to.url("/disk?sig=1")) };
+        wait(async {
+            let source = open_for(&server.url("/disk"), login).await.unwrap();
+            assert_eq!(read(&source, 1..5).await.unwrap(), b"2345");
+        });
+        let requests = server.requests();
+        assert!(requests.iter().rev().take(2).all(|head| head.starts_with(expected)), "{requests:?}");
+    }
+    assert_eq!(elsewhere.requests().len(), 0);
+}

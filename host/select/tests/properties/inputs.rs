@@ -151,10 +151,11 @@ fn strategy() -> impl Generate<Value = Strategy> {
             Criterion::Weight,
             Criterion::LocationOrder,
             Criterion::StoreType { prefer },
+            Criterion::Store { prefer: vec!["a".to_owned(), "b".to_owned()] },
             external("a"),
             external("b"),
         ];
-        subsequence(all, 1..=5).prop_shuffle()
+        subsequence(all, 1..=6).prop_shuffle()
     };
     let strategy = prefer.prop_flat_map(criteria).prop_map(Strategy::new);
     strategy.prop_filter_map("a valid strategy", Result::ok)

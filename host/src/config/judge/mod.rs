@@ -10,13 +10,14 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::Config;
 use super::error::Finding;
-use super::raw::RawConfig;
+use super::raw::{RawCatalog, RawCloud, RawConfig};
 use super::surroundings::Surroundings;
 use super::tree::{self, At};
 use super::units::{self, UnitError};
+use super::{CatalogType, Config};
 
+mod clouds;
 mod handlers;
 mod limits;
 mod stores;
@@ -30,8 +31,28 @@ pub(super) fn judge(
     surroundings: &Surroundings,
 ) -> Result<Config, Vec<Finding>> {
     let mut judge = Judge { tree, findings: Vec::new() };
+    let raw = with_environment(raw, surroundings);
     let config = judge.config(raw, surroundings);
     if judge.findings.is_empty() { Ok(config) } else { Err(judge.findings) }
+}
+
+/// Where no cloud is configured, a login in the environment is one; and its Glance the catalog, where there is no other.
+fn with_environment(mut raw: RawConfig, surroundings: &Surroundings) -> RawConfig {
+    if !surroundings.has_cloud || !raw.clouds.is_empty() {
+        return raw;
+    }
+    let name = "environment".to_owned();
+    raw.clouds.insert(name.clone(), RawCloud { environment: true, ..RawCloud::default() });
+    if raw.catalogs.is_empty() {
+        let catalog = RawCatalog {
+            catalog_type: CatalogType::Glance,
+            path: None,
+            cloud: Some(name.clone()),
+            service_cloud: None,
+        };
+        raw.catalogs.insert(name, catalog);
+    }
+    raw
 }
 
 /// A bad value leaves a finding and is replaced by anything of its type: the rest is judged all the same.
@@ -59,7 +80,9 @@ impl Judge<'_> {
             allow_unhashed: raw.allow_unhashed,
             limits: self.limits(&raw.limits),
             stores: self.stores(raw.stores),
-            catalogs: self.catalogs(raw.catalogs),
+            store_cloud: self.store_cloud(raw.store_cloud, &raw.clouds),
+            catalogs: self.catalogs(raw.catalogs, &raw.clouds),
+            clouds: self.clouds(raw.clouds),
             handler_sections: self.handler_sections(raw.handler_sections, raw.isolation),
         }
     }

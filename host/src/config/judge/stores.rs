@@ -7,7 +7,7 @@ use landfall_select::StoreType;
 
 use super::Judge;
 use crate::config::error::Finding;
-use crate::config::raw::{RawCatalog, RawStore};
+use crate::config::raw::{RawCatalog, RawCloud, RawStore};
 use crate::config::tree::{self, At};
 use crate::config::{Catalog, CatalogType, Store};
 
@@ -66,7 +66,11 @@ impl Judge<'_> {
         Store { id: raw.id, store_type, root, mountpoint, hardlink, verify, combine }
     }
 
-    pub(super) fn catalogs(&mut self, written: BTreeMap<String, RawCatalog>) -> BTreeMap<String, Catalog> {
+    pub(super) fn catalogs(
+        &mut self,
+        written: BTreeMap<String, RawCatalog>,
+        clouds: &BTreeMap<String, RawCloud>,
+    ) -> BTreeMap<String, Catalog> {
         let at = At::top().key("catalog");
         let judged = written.into_iter().map(|(name, raw)| {
             let at = at.key(&name);
@@ -74,22 +78,59 @@ impl Judge<'_> {
                 let span = tree::key_span(self.tree, &at);
                 self.findings.push(Finding::new(span, "this cannot name a catalog", label));
             }
-            let CatalogType::Directory = raw.catalog_type;
-            let path = match raw.path {
-                Some(path) => self.path(&at.key("path"), "path", &path),
-                None => {
-                    self.bad(&at, "`path` is missing", "a catalog of type `directory` needs `path`");
-                    PathBuf::new()
-                }
+            let catalog = match raw.catalog_type {
+                CatalogType::Directory => self.directory(&at, raw),
+                CatalogType::Glance => self.glance(&at, raw, clouds),
             };
-            (name, Catalog::Directory { path })
+            (name, catalog)
         });
         judged.collect()
     }
+
+    fn directory(&mut self, at: &At, raw: RawCatalog) -> Catalog {
+        for (key, value) in [("cloud", &raw.cloud), ("service_cloud", &raw.service_cloud)] {
+            if value.is_some() {
+                let message = format!("this catalog cannot have a `{key}`");
+                self.bad(&at.key(key), message, "only a catalog of type `glance` is in a cloud");
+            }
+        }
+        let path = match raw.path {
+            Some(path) => self.path(&at.key("path"), "path", &path),
+            None => {
+                self.bad(at, "`path` is missing", "a catalog of type `directory` needs `path`");
+                PathBuf::new()
+            }
+        };
+        Catalog::Directory { path }
+    }
+
+    fn glance(&mut self, at: &At, raw: RawCatalog, clouds: &BTreeMap<String, RawCloud>) -> Catalog {
+        if raw.path.is_some() {
+            let label = "only a catalog of type `directory` has one";
+            self.bad(&at.key("path"), "this catalog cannot have a `path`", label);
+        }
+        let mut names = clouds.keys();
+        let cloud = match (raw.cloud, names.next(), names.next()) {
+            (Some(cloud), ..) => {
+                self.cloud_name(&at.key("cloud"), &cloud, clouds);
+                cloud
+            }
+            (None, Some(only), None) => only.clone(),
+            (None, first, _) => {
+                let label = if first.is_some() { "there are several clouds" } else { "there is no `[cloud.NAME]`" };
+                self.bad(at, "`cloud` is missing", label);
+                String::new()
+            }
+        };
+        if let Some(service) = &raw.service_cloud {
+            self.cloud_name(&at.key("service_cloud"), service, clouds);
+        }
+        Catalog::Glance { cloud, service_cloud: raw.service_cloud }
+    }
 }
 
-/// What is wrong with the name of a store or catalog. Glance's store ids are section names of its configuration.
-fn bad_name(name: &str) -> Option<&'static str> {
+/// What is wrong with the name of a store, catalog or cloud. Glance's store ids are section names of its configuration.
+pub(super) fn bad_name(name: &str) -> Option<&'static str> {
     match () {
         () if name.is_empty() => Some("empty"),
         () if name.len() > NAME_MAX => Some("longer than 64 bytes"),

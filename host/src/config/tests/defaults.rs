@@ -48,6 +48,8 @@ fn nothing_written_means_the_defaults() {
             bench: Duration::from_secs(10 * 60),
         },
         stores: Vec::new(),
+        store_cloud: None,
+        clouds: BTreeMap::new(),
         catalogs: BTreeMap::new(),
         handler_sections: BTreeMap::new(),
     };
@@ -176,6 +178,8 @@ fn everything_written_is_taken() {
             },
             Store { combine: true, ..store("swift", StoreType::Swift) },
         ],
+        store_cloud: None,
+        clouds: BTreeMap::new(),
         catalogs: BTreeMap::from([("images".to_owned(), Catalog::Directory { path: PathBuf::from("/srv/records") })]),
         handler_sections: BTreeMap::from([
             ("file".to_owned(), HandlerSection { isolation: Isolation::Inline, config: json!({}) }),

@@ -15,7 +15,7 @@ mod values;
 
 /// A node on which nothing is set, so that results are the same everywhere.
 fn somewhere() -> Surroundings {
-    Surroundings { user: 0, host: Some("cpu-07".to_owned()), state_home: None, home: None }
+    Surroundings { user: 0, host: Some("cpu-07".to_owned()), state_home: None, home: None, has_cloud: false }
 }
 
 fn read(text: &str) -> Result<Config, ConfigError> {

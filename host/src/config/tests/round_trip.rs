@@ -47,6 +47,8 @@ worker_cpu = "4h"
 resume_bytes = "64MiB"
 bench = "10m"
 
+[cloud]
+
 [catalog]
 
 [handler]
@@ -64,6 +66,10 @@ fn every_kind_of_entry_survives() {
         "[[store]]\nid = 's'\ntype = 'swift'\ncombine = true\n[[store]]\nid = 'f'\ntype = 'file'\nroot = '/a'\nverify = 'always'",
         "[handler.a]\nisolation = 'inline'\nx = [[1, 2.5, true], [{ y = 'z' }]]\nd = 2026-01-02T03:04:05Z\n[handler.b]",
         "[catalog.a]\ntype = 'directory'\npath = '/records'\n[limits]\ndisk_bytes = 9223372036854775807",
+        "store_cloud = 'a'\n[cloud.a]\nenvironment = true\n[cloud.b]\nentry = 'b'\nclouds_file = '/c'\n[catalog.g]\ntype = 'glance'\ncloud = 'a'",
+        "[cloud.a]\nauth_type = 'token'\nauth = { auth_url = 'https://k', token_file = '/t' }\ninterface = 'internal'\nca_file = '/ca'\n\
+         endpoints = { image = 'https://g' }\n[catalog.g]\ntype = 'glance'\nservice_cloud = 'a'\n[[store]]\nid = 's'\ntype = 's3'",
+        "selection = [{ store = ['a', 'b'] }]",
         "isolation = 'worker'\n[handler.a]\n[handler.b]\nisolation = 'auto'\n[limits]\nbandwidth = '1GB'\nbench = '0s'",
     ];
     for text in texts {

@@ -41,7 +41,7 @@ fn unknown_keys_and_what_was_meant() {
     shows(
         r#"
 hanlders = ["file"]
-colour = "red"
+zzzzzz = "red"
 
 [limits]
 disk-bytes = "1GiB"
@@ -61,13 +61,13 @@ error: unknown key `hanlders`
   |
   = help: did you mean `handlers`?
 
-error: unknown key `colour`
+error: unknown key `zzzzzz`
  --> landfall.toml:2:1
   |
-2 | colour = "red"
+2 | zzzzzz = "red"
   | ^^^^^^ there is no such key here
   |
-  = help: the keys of this table are `allow_unhashed`, `catalog`, `handler`, `handlers`, `isolation`, `labels`, `legacy_md5`, `limits`, `node`, `plugin_dirs`, `plugin_sha256`, `route`, `selection`, `stage_keep`, `state_dir`, `store`
+  = help: the keys of this table are `allow_unhashed`, `catalog`, `cloud`, `handler`, `handlers`, `isolation`, `labels`, `legacy_md5`, `limits`, `node`, `plugin_dirs`, `plugin_sha256`, `route`, `selection`, `stage_keep`, `state_dir`, `store`, `store_cloud`
 
 error: unknown key `disk-bytes`
  --> landfall.toml:5:1
@@ -250,7 +250,7 @@ root = "/a"
 verify = "sometimes"
 
 [catalog.x]
-type = "glance"
+type = "glanec"
 
 [handler.file]
 isolation = "none"
@@ -289,8 +289,10 @@ error: unknown `verify`
 error: unknown `type`
   --> landfall.toml:11:8
    |
-11 | type = "glance"
-   |        ^^^^^^^^ known are `directory`
+11 | type = "glanec"
+   |        ^^^^^^^^ known are `directory`, `glance`
+   |
+   = help: did you mean "glance"?
 
 error: unknown `isolation`
   --> landfall.toml:14:13
@@ -417,7 +419,7 @@ error: unknown key `a␛[31m`
 1 | "a\u001b[31m" = 1
   | ^^^^^^^^^^^^^ there is no such key here
   |
-  = help: the keys of this table are `allow_unhashed`, `catalog`, `handler`, `handlers`, `isolation`, `labels`, `legacy_md5`, `limits`, `node`, `plugin_dirs`, `plugin_sha256`, `route`, `selection`, `stage_keep`, `state_dir`, `store`
+  = help: the keys of this table are `allow_unhashed`, `catalog`, `cloud`, `handler`, `handlers`, `isolation`, `labels`, `legacy_md5`, `limits`, `node`, `plugin_dirs`, `plugin_sha256`, `route`, `selection`, `stage_keep`, `state_dir`, `store`, `store_cloud`
 "#,
     );
 }

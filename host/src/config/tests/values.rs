@@ -236,7 +236,7 @@ error: `selection` has a bad criterion
  --> landfall.toml:1:14
   |
 1 | selection = ["wieght", "weight", { store-type = [] }, { store-type = ["flie"] }, 7]
-  |              ^^^^^^^^ unknown criterion "wieght", known are weight, location-order, store-type
+  |              ^^^^^^^^ unknown criterion "wieght", known are weight, location-order, store-type, store
 
 error: `selection` has a bad criterion
  --> landfall.toml:1:34
@@ -475,6 +475,97 @@ error: `path` must be an absolute path without `..`
   |        ^^^ not absolute
   |
   = help: write the path in full, from `/` on
+"#,
+    );
+}
+
+#[test]
+fn clouds() {
+    shows(
+        r#"
+store_cloud = "none"
+
+[cloud.mixed]
+environment = true
+entry = "x"
+
+[cloud.empty]
+
+[cloud.unnamed]
+clouds_file = "/clouds.yaml"
+
+[cloud.odd]
+interface = "private"
+auth = { auth_ur = "x", token = "t", token_file = "/t", password_file = "p" }
+
+[catalog.images]
+type = "glance"
+path = "/x"
+"#,
+        r#"
+error: there is no `[cloud.none]`
+ --> landfall.toml:1:15
+  |
+1 | store_cloud = "none"
+  |               ^^^^^^ not the name of a cloud
+
+error: this cloud has several logins
+ --> landfall.toml:3:1
+  |
+3 | [cloud.mixed]
+  | ^^^^^^^^^^^^^ `environment`, `entry` and everything else exclude each other
+
+error: this cloud has no login
+ --> landfall.toml:7:1
+  |
+7 | [cloud.empty]
+  | ^^^^^^^^^^^^^ needs `environment = true`, `entry`, or `auth`
+
+error: `entry` is missing
+ --> landfall.toml:9:1
+  |
+9 | [cloud.unnamed]
+  | ^^^^^^^^^^^^^^^ a `clouds.yaml` has several entries
+
+error: there is no interface `private`
+  --> landfall.toml:13:13
+   |
+13 | interface = "private"
+   |             ^^^^^^^^^ not `public`, `internal` or `admin`
+
+error: `auth` has an unknown `auth_ur`
+  --> landfall.toml:14:10
+   |
+14 | auth = { auth_ur = "x", token = ***, token_file = "/t", password_file = "p" }
+   |          ^^^^^^^ unknown
+   |
+   = help: it may have application_credential_id, application_credential_name, application_credential_secret, auth_url, default_domain_id, default_domain_name, domain_id, domain_name, endpoint, password, project_domain_id, project_domain_name, project_id, project_name, system_scope, tenant_id, tenant_name, token, trust_id, url, user_domain_id, user_domain_name, user_id, username
+
+error: both `token` and `token_file` are set
+  --> landfall.toml:14:51
+   |
+14 | auth = { auth_ur = "x", token = ***, token_file = "/t", password_file = "p" }
+   |                                                   ^^^^ one too many
+
+error: `password_file` must be an absolute path without `..`
+  --> landfall.toml:14:73
+   |
+14 | auth = { auth_ur = "x", token = ***, token_file = "/t", password_file = "p" }
+   |                                                                         ^^^ not absolute
+   |
+   = help: write the path in full, from `/` on
+
+error: `cloud` is missing
+  --> landfall.toml:16:1
+   |
+16 | [catalog.images]
+   | ^^^^^^^^^^^^^^^^ there are several clouds
+
+error: this catalog cannot have a `path`
+  --> landfall.toml:18:8
+   |
+18 | path = "/x"
+   |        ^^^^ only a catalog of type `directory` has one
 "#,
     );
 }

@@ -1,0 +1,50 @@
+//! A server for tests: what it answers is a function of the request's head.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// Listens on a port of its own, and answers one request for each connection, until the test's process ends.
+pub(crate) struct TestServer {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl TestServer {
+    /// `answer` gives status line, further lines and body of the answer to a request's first line and whole head.
+    pub(crate) fn new(answer: impl Fn(&str, &str) -> (String, String, String) + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        thread::spawn(move || {
+            for mut connection in listener.incoming().flatten() {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") && connection.read_exact(&mut byte).is_ok() {
+                    head.push(byte[0]);
+                }
+                let head = String::from_utf8(head).unwrap();
+                let first = head.lines().next().unwrap_or_default().to_owned();
+                seen.lock().unwrap().push(head.clone());
+                let (status, lines, body) = answer(&first, &head);
+                let length = body.len();
+                let text =
+                    format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{lines}\r\n{body}");
+                let _ = connection.write_all(text.as_bytes());
+                let _ = connection.shutdown(Shutdown::Write);
+            }
+        });
+        Self { address, asked }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The first lines of all requests so far.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().iter().filter_map(|head| head.lines().next().map(str::to_owned)).collect()
+    }
+}
