@@ -30,6 +30,8 @@ missing=$(
     done | sort -u
     # No program of its own: Debian's Python makes no environments without it.
     python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+    # For Debian's own interpreter, whichever else is there. It does not go with what Glance wants, so it is none of the services'.
+    /usr/bin/python3 -c 'import boto3' 2>/dev/null || echo python3-boto3
 )
 
 install_packages() {

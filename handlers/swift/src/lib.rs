@@ -1,7 +1,7 @@
 //! Objects of a Swift store as sources: plain ones, static large objects (SLO) and dynamic ones (DLO).
 //!
-//! A location says where an object is and, sometimes, who may read it: [`url`] has its forms, which are those that
-//! Glance writes. [`access`] finds out as whom this node reads it: with the location's credentials, with the
+//! A location says where an object is and, sometimes, who may read it: `url` has its forms, which are those that
+//! Glance writes. `access` finds out as whom this node reads it: with the location's credentials, with the
 //! operator's, with a signature, or as nobody. A plain object is read as any HTTP resource. Of a large object the
 //! segments are read straight, each held to the size and hash that the manifest or listing tells, where that is
 //! allowed; else the object as the proxy puts it together.
