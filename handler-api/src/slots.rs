@@ -53,11 +53,19 @@ fn make<H: ImageHandler>(config: &str) -> Result<H> {
     H::new(config)
 }
 
-/// What is wrong, without the place in the JSON: the operator wrote TOML.
+/// What is wrong, without the place in the JSON: the operator wrote TOML. And without a value of the wrong type, which may be a secret
+/// that lacks its quotes.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
-    text.strip_suffix(&place).unwrap_or(&text).to_owned()
+    let text = text.strip_suffix(&place).unwrap_or(&text);
+    for what in ["invalid type: ", "invalid value: "] {
+        if let Some((found, expected)) = text.strip_prefix(what).and_then(|rest| rest.rsplit_once(", expected ")) {
+            let kind = found.split([' ', '`', '"']).next().unwrap_or_default();
+            return format!("{what}{kind}, expected {expected}");
+        }
+    }
+    text.to_owned()
 }
 
 pub(crate) unsafe extern "C" fn create<H: ImageHandler>(
@@ -326,4 +334,25 @@ unsafe extern "C" fn close(ctx: *mut c_void) {
         call.end();
         outcome
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::reason;
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_not_shown() {
+        type Texts = BTreeMap<String, String>;
+        for (json, expected) in [
+            ("{\"key\": 12345678}", "invalid type: integer, expected a string"),
+            ("{\"key\": [\"x, expected y\"]}", "invalid type: sequence, expected a string"),
+            ("\"geheim, expected x\"", "invalid type: string, expected a map"),
+            ("{\"key\": \"x\", ", "EOF while parsing a value"),
+        ] {
+            let shown = serde_json::from_str::<Texts>(json).map_err(|error| reason(&error)).unwrap_err();
+            assert_eq!(shown, expected, "{json}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ landfall_handler_api::export! {
     handlers: [
         landfall_handler_http::HttpHandler,
         landfall_handler_swift::SwiftHandler,
+        landfall_handler_s3::S3Handler,
         landfall_handler_glance::GlanceHandler,
     ]
 }
