@@ -21,6 +21,7 @@ mod command_line;
 mod errors;
 mod failover;
 mod faults;
+mod glance;
 mod halfway;
 mod http;
 mod ledger;
@@ -32,11 +33,13 @@ mod records;
 mod remembered;
 mod resume;
 mod routing;
+mod s3;
 mod secrets;
 mod selection;
 mod services_smoke;
 mod stores;
 mod support;
+mod swift;
 mod targets;
 mod together;
 mod verify;
@@ -73,6 +76,9 @@ fn cases() -> Vec<Case> {
         http::cases(),
         nginx::cases(),
         services_smoke::cases(),
+        swift::cases(),
+        glance::cases(),
+        s3::cases(),
         canary::cases(),
         faults::cases(),
         villain::cases(),

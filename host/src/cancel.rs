@@ -3,10 +3,14 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use landfall_handler_api::{Error, ErrorKind, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+
+/// A deadline that passes wakes nobody.
+const TICK: Duration = Duration::from_millis(50);
 
 /// Stops an operation, once and for ever. Clones stop together.
 #[derive(Clone, Debug)]
@@ -105,6 +109,25 @@ impl Cancel {
         }
     }
 
+    /// Sleeps for so long, or until it fires.
+    pub(crate) fn sleep(&self, pause: Duration) {
+        let mut wanted = [PollFd::new(self.descriptor(), PollFlags::POLLIN)];
+        // Being woken early only means that something is tried again early.
+        let _ = poll(&mut wanted, PollTimeout::try_from(pause).unwrap_or(PollTimeout::MAX));
+    }
+
+    /// Sleeps for all of `pause`; fails soon after it fired or its deadline passed, though nobody else asks.
+    pub(crate) fn wait_out(&self, pause: Duration) -> Result<()> {
+        let until = Instant::now() + pause;
+        loop {
+            self.check()?;
+            match until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+                None => return Ok(()),
+                Some(left) => self.sleep(left.min(TICK)),
+            }
+        }
+    }
+
     /// Readable once it fired (by `cancel`, or by anybody who asked after the deadline). Not to be read.
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         self.shared.event.as_fd()
@@ -114,7 +137,6 @@ impl Cancel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn clones_stop_together() {

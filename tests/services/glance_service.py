@@ -1,6 +1,8 @@
 """Glance, twice upon one database and the same stores: `glance-hidden` shows locations to services only."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 
 from keystone_service import gunicorn
 
@@ -11,6 +13,9 @@ def configure(state, installation):
     for name in ("images", "staging", "tasks", "lock"):
         state.path("glance", name)
     shutil.copy(installation.databases / "glance.db", data)
+    # Whoever reads holds up nobody who writes.
+    with closing(sqlite3.connect(data / "glance.db")) as database:
+        database.execute("PRAGMA journal_mode = WAL")
     (data / "swift-store.conf").write_text(f"""
 [landfall]
 auth_address = {state.url("keystone")}/v3

@@ -69,6 +69,7 @@ password_hash_rounds = 4
 [cache]
 {cache}
 """)
+        # One thread: SQLite refuses a reader that turns writer while somebody else writes, and Keystone would answer with 500.
         module = "keystone.wsgi.api:application"
-        programs[name] = gunicorn(state, installation, name, module, 4, OS_KEYSTONE_CONFIG_DIR=str(folder))
+        programs[name] = gunicorn(state, installation, name, module, 1, OS_KEYSTONE_CONFIG_DIR=str(folder))
     return programs

@@ -1,6 +1,8 @@
 //! What a test needs of the machine it runs on, and whether it is there.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 
 use super::mounts::{Fs, Mounts};
 use super::openstack;
@@ -20,6 +22,8 @@ pub(crate) enum Need {
     Fuse,
     /// Swift, Keystone and Glance, as tests/install.sh installs them.
     OpenStack,
+    /// boto3, as Debian's Python has it.
+    Boto,
 }
 
 impl Need {
@@ -35,11 +39,20 @@ impl Need {
             Self::Fuse if !Path::new("/dev/fuse").exists() => Err("needs /dev/fuse".to_owned()),
             Self::Fuse => Self::Program("bindfs").check(mounts),
             Self::OpenStack => openstack::installed(),
+            Self::Boto => has_boto(),
             Self::Program(name) => find_program(name)
                 .map(|_| ())
                 .ok_or_else(|| format!("needs the program {name}, which is not installed")),
         }
     }
+}
+
+/// Looked for once.
+fn has_boto() -> Result<(), String> {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    let look = || Command::new("/usr/bin/python3").args(["-c", "import boto3"]).output();
+    let found = *FOUND.get_or_init(|| look().is_ok_and(|output| output.status.success()));
+    if found { Ok(()) } else { Err("needs Debian's python3-boto3, which is not installed".to_owned()) }
 }
 
 /// The program's path; the administrator's directories count even where the search path lacks them.

@@ -21,6 +21,7 @@ use serde_json::Value;
 use super::needs::Need;
 use super::world::World;
 
+pub(crate) use glance::Glance;
 pub(crate) use http::request;
 pub(crate) use session::{finish, installed};
 pub(crate) use swift::{Account, Digest};

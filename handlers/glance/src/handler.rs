@@ -3,19 +3,22 @@
 use std::ops::Range;
 
 use landfall_handler_api::{
-    Call, Error, ErrorKind, HandlerInfo, HandlerKind, ImageHandler, Probe, Request, Result, Sink, Source, async_trait,
+    Call, Error, ErrorKind, HandlerInfo, HandlerKind, ImageHandler, Level, Probe, Request, Result, Sink, Source,
+    async_trait,
 };
-use landfall_handler_http::{Config, SystemTrust};
+use landfall_handler_http::{Client, Config};
 use landfall_keystone::cloud;
+use serde_json::{Map, Value};
 
+use crate::catalog::{Catalog, Found};
 use crate::images::Images;
-use crate::refusal::bad_answer;
 
 /// The login that an image is asked for with, and so that decides whether it may be placed.
 const CLOUD: &str = "catalog.cloud";
 /// The one that locations are asked for with.
 const SERVICE: &str = "catalog.service";
 const SCHEME: &str = "glance://";
+/// Bytes of an image's id; those of Glance have 36.
 const ID_MAX: usize = 128;
 
 /// Records and data of Glance's images.
@@ -37,7 +40,7 @@ impl ImageHandler for GlanceHandler {
     }
 
     fn new(mut config: Config) -> Result<Self> {
-        landfall_handler_http::Client::new(&config)?;
+        Client::new(&config)?;
         // Glance has no reason to send anybody elsewhere, least of all with a token.
         config.redirects = 0;
         Ok(Self { config })
@@ -45,12 +48,12 @@ impl ImageHandler for GlanceHandler {
 
     fn probe(&self, request: &Request) -> Probe {
         if !request.secrets.iter().any(|name| name == CLOUD) {
-            return Probe::no("the image is not from a Glance");
+            return Probe::no("the image is not from a Glance catalog");
         }
         match request.image.id.as_deref().map(image_id) {
             Some(Ok(_)) => Probe::yes(),
             Some(Err(error)) => Probe::no(error.message().to_owned()),
-            None => Probe::no("the record has no id"),
+            None => Probe::no("the image has no id"),
         }
     }
 
@@ -62,34 +65,43 @@ impl ImageHandler for GlanceHandler {
             let id = image_id(request.image.id.as_deref().unwrap_or_default())?;
             return Ok(Box::new(images.data(id, call).await?));
         };
-        let named = location.url.strip_prefix(SCHEME).and_then(|rest| rest.split_once('/'));
-        let id = image_id(named.map(|(_, id)| id).unwrap_or_default())?;
+        let id = image_id(named_by(&location.url)?)?;
         let service = cloud(call, request, SERVICE)?.map(|login| Images::new(&self.config, login)).transpose()?;
-        let bytes = record(&images, service.as_ref(), id, call).await?;
-        Ok(Box::new(Text { bytes }))
+        let Found { record, unlisted } = Catalog::new(images, service).record(id, call).await?;
+        if let Some(error) = unlisted {
+            call.log(Level::Warn, format_args!("{error} ({}): only what its record shows is used", error.code()));
+        }
+        Ok(Box::new(Text::of(record)))
     }
 }
 
-/// The record, its locations as the better of both logins sees them.
-async fn record(images: &Images, service: Option<&Images>, id: &str, system: &dyn SystemTrust) -> Result<Vec<u8>> {
-    let image = images.record(id, system).await?;
-    let listed = service.unwrap_or(images).locations(id, system).await?;
-    let merged = crate::record::merge(image, listed);
-    serde_json::to_vec(&merged).map_err(|_| bad_answer("a record that cannot be written again"))
+/// What stands for an id in `glance://CATALOG/ID`.
+fn named_by(url: &str) -> Result<&str> {
+    let rest = url.strip_prefix(SCHEME).ok_or_else(|| {
+        let message = "the location is no glance:// URL, and Glance's own download needs none";
+        Error::new(ErrorKind::Unsupported, "other-scheme", message)
+    })?;
+    Ok(rest.split_once('/').map_or("", |(_, id)| id))
 }
 
 /// An id, as it stands in a URL: nothing in it means anything there.
 fn image_id(id: &str) -> Result<&str> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if !id.is_empty() && id.len() <= ID_MAX && id.bytes().all(plain) {
         return Ok(id);
     }
-    Err(Error::new(ErrorKind::Invalid, "image-id", "this is no image id: letters, digits, '-' and '_'"))
+    Err(Error::new(ErrorKind::Invalid, "image-id", "this is no image id: letters, digits and '-'"))
 }
 
 /// A record in memory.
 struct Text {
     bytes: Vec<u8>,
+}
+
+impl Text {
+    fn of(record: Map<String, Value>) -> Self {
+        Self { bytes: Value::Object(record).to_string().into_bytes() }
+    }
 }
 
 #[async_trait]
@@ -138,11 +150,33 @@ mod tests {
 
     #[test]
     fn an_id_cannot_lead_anywhere() {
-        for good in ["9f8b7c0e-53a2-4f0b-9c53-6f1c1f7d2a10", "a", "A_1"] {
+        for good in ["9f8b7c0e-53a2-4f0b-9c53-6f1c1f7d2a10", "a", "A-1"] {
             assert_eq!(image_id(good).unwrap(), good);
         }
-        for bad in ["", "..", "a/b", "a?b", "a%2fb", "a b", "a\n", "\u{e9}", "a#", &"x".repeat(ID_MAX + 1)] {
+        for bad in
+            ["", "..", "a/b", "a?b", "a%2fb", "a b", "a\n", "\u{e9}", "a#", "a_b", "a.b", &"x".repeat(ID_MAX + 1)]
+        {
             assert_eq!(image_id(bad).unwrap_err().code(), "image-id", "{bad:?}");
         }
+    }
+    #[test]
+    fn a_record_is_named_by_its_url() {
+        let id = |url| named_by(url).and_then(image_id).map_err(|error| error.code().to_owned());
+        assert_eq!(id("glance://site/0c0f0e0a-6d0b"), Ok("0c0f0e0a-6d0b"));
+        for url in ["glance://", "glance://site", "glance://site/", "glance://site/a/b", "glance://site/../a"] {
+            assert_eq!(id(url), Err("image-id".to_owned()), "{url}");
+        }
+        for url in ["http://site/a", "GLANCE://site/a", "/site/a", ""] {
+            assert_eq!(id(url), Err("other-scheme".to_owned()), "{url}");
+        }
+    }
+
+    #[test]
+    fn settings_are_those_of_http() {
+        let config = |text| serde_json::from_str::<Config>(text);
+        assert!(GlanceHandler::new(config(r#"{"redirects": 3, "connect_seconds": 5}"#).unwrap()).is_ok());
+        assert!(config(r#"{"cloud": "x"}"#).is_err());
+        let error = GlanceHandler::new(config(r#"{"redirects": 21}"#).unwrap()).err().unwrap();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Invalid, "config-redirects"));
     }
 }

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use landfall_handler_api::{Cloud, Result};
+use landfall_handler_api::{Cloud, Error, Result};
 use landfall_handler_http::header::{ACCEPT, HeaderMap, HeaderValue};
 use landfall_handler_http::{
-    Config, Connections, Exchange, HttpSource, Login, Method, Reply, Resource, StatusCode, SystemTrust, Url,
+    Config, Connections, Exchange, HttpSource, Login, Method, Reply, Resource, StatusCode, SystemTrust, Url, refused,
 };
 use landfall_keystone::{Identity, client};
 use serde_json::{Map, Value};
 
-use crate::refusal::{bad_answer, of_record, on_the_way};
+use crate::data::Data;
+use crate::refusal::Asked;
 
-/// The type of service in a catalog.
+/// The type of service in a catalog of endpoints.
 const SERVICE: &str = "image";
 /// Bytes of a record, or of its locations.
 const REPLY_MAX: usize = 1 << 20;
@@ -32,41 +33,57 @@ impl Images {
 
     /// The record of an image.
     pub(crate) async fn record(&self, id: &str, system: &dyn SystemTrust) -> Result<Map<String, Value>> {
-        let reply = self.ask(&[id], system).await?;
+        let asked = Asked::Record;
+        let reply = self.ask(asked, &[id], system).await?;
         if reply.status != StatusCode::OK {
-            return Err(of_record(&reply, &self.identity.cloud().name));
+            return Err(self.refused(asked, &reply));
         }
         match serde_json::from_slice(&reply.body) {
             Ok(Value::Object(record)) if record.get("id").and_then(Value::as_str) == Some(id) => Ok(record),
-            Ok(Value::Object(_)) => Err(bad_answer("the record of another image")),
-            _ => Err(bad_answer("something else than a record")),
+            Ok(Value::Object(_)) => Err(asked.bad_answer("the record of another image", self.cloud())),
+            _ => Err(asked.bad_answer("something else than a record", self.cloud())),
         }
     }
 
-    /// The locations of an image, where this login may list them.
+    /// The locations of an image; `None` where this Glance has no such list.
     pub(crate) async fn locations(&self, id: &str, system: &dyn SystemTrust) -> Result<Option<Vec<Value>>> {
-        let reply = self.ask(&[id, "locations"], system).await?;
-        // Older ones have no such list, and others show it to services alone.
-        if reply.status != StatusCode::OK {
-            return Ok(None);
-        }
-        match serde_json::from_slice(&reply.body) {
-            Ok(Value::Array(listed)) => Ok(Some(listed)),
-            _ => Err(bad_answer("something else than a list of locations")),
+        let asked = Asked::Locations;
+        let reply = self.ask(asked, &[id, "locations"], system).await?;
+        match reply.status {
+            StatusCode::OK => match serde_json::from_slice(&reply.body) {
+                Ok(Value::Array(listed)) => Ok(Some(listed)),
+                _ => Err(asked.bad_answer("something else than a list", self.cloud())),
+            },
+            // The first two are those of a Glance before 2.17; one that breaks over the list may still show the record's.
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::INTERNAL_SERVER_ERROR => Ok(None),
+            _ => Err(self.refused(asked, &reply)),
         }
     }
 
-    /// The data of an image: one stream, since only some of Glance's stores give ranges, and none says which version they are of.
-    pub(crate) async fn data(&self, id: &str, system: &dyn SystemTrust) -> Result<HttpSource> {
+    /// The data of an image, opened.
+    pub(crate) async fn data(&self, id: &str, system: &dyn SystemTrust) -> Result<Data> {
+        let source = self.open(&[id, "file"], system).await;
+        source.map(|source| Data::new(source, self.cloud())).map_err(|error| Asked::Data.failed(error, self.cloud()))
+    }
+
+    async fn open(&self, path: &[&str], system: &dyn SystemTrust) -> Result<HttpSource> {
         let resource = Resource {
-            url: self.url(&[id, "file"], system).await?,
+            url: self.url(path, system).await?,
             headers: HeaderMap::new(),
             named_by_caller: self.identity.is_trusted(),
             login: Some(Arc::clone(&self.identity) as Arc<dyn Login>),
+            stays: false,
             bare_etags: false,
         };
-        let connections = Arc::clone(self.identity.connections());
-        HttpSource::open_whole(connections, resource, system).await.map_err(on_the_way)
+        HttpSource::open_whole(Arc::clone(self.identity.connections()), resource, system).await
+    }
+
+    fn cloud(&self) -> &str {
+        &self.identity.cloud().name
+    }
+
+    fn refused(&self, asked: Asked, reply: &Reply) -> Error {
+        asked.refused(reply.status, refused(reply.status, &reply.headers).retry_after(), self.cloud())
     }
 
     async fn url(&self, path: &[&str], system: &dyn SystemTrust) -> Result<Url> {
@@ -82,7 +99,12 @@ impl Images {
         Ok(url)
     }
 
-    async fn ask(&self, path: &[&str], system: &dyn SystemTrust) -> Result<Reply> {
+    async fn ask(&self, asked: Asked, path: &[&str], system: &dyn SystemTrust) -> Result<Reply> {
+        self.exchange(path, system).await.map_err(|error| asked.failed(error, self.cloud()))
+    }
+
+    /// Asks; once more with another token where this one is not taken.
+    async fn exchange(&self, path: &[&str], system: &dyn SystemTrust) -> Result<Reply> {
         let url = self.url(path, system).await?;
         let shown = self.identity.headers(&Method::GET, &url, None, system).await?;
         let reply = self.send(&url, shown.clone(), system).await?;
@@ -97,7 +119,7 @@ impl Images {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let exchange =
             Exchange { headers, trusted: self.identity.is_trusted(), ..Exchange::get(url.clone(), REPLY_MAX) };
-        self.identity.connections().exchange(exchange, system).await.map_err(on_the_way)
+        self.identity.connections().exchange(exchange, system).await
     }
 }
 

@@ -1,9 +1,14 @@
-//! A server for tests: what it answers is a function of the request's head.
+//! A Glance for tests: what it answers is a function of the request's head.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+use landfall_handler_api::{Cloud, CloudLogin, Result};
+use landfall_handler_http::{Config, SystemTrust};
+
+use crate::images::Images;
 
 /// Listens on a port of its own, and answers one request for each connection, until the test's process ends.
 pub(crate) struct TestServer {
@@ -43,8 +48,43 @@ impl TestServer {
         format!("http://{}", self.address)
     }
 
-    /// The first lines of all requests so far.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().iter().filter_map(|head| head.lines().next().map(str::to_owned)).collect()
+    /// The heads of all requests so far.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
     }
+
+    /// Their first lines.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.heads().iter().filter_map(|head| head.lines().next().map(str::to_owned)).collect()
+    }
+}
+
+/// The token that a request's head shows.
+pub(crate) fn token(head: &str) -> Option<&str> {
+    let lines = head.lines().filter_map(|line| line.split_once(": "));
+    lines.filter(|(name, _)| name.eq_ignore_ascii_case("x-auth-token")).map(|(_, value)| value).next()
+}
+
+/// The images of the Glance at `endpoint`, as the owner of a token sees them.
+pub(crate) fn images(endpoint: &str, token: &str) -> Images {
+    let mut cloud = Cloud::default();
+    cloud.name = "site".to_owned();
+    cloud.login = CloudLogin::Token { token: token.to_owned() };
+    cloud.endpoints.insert("image".to_owned(), endpoint.to_owned());
+    let mut config = Config::default();
+    config.redirects = 0;
+    Images::new(&config, cloud).unwrap()
+}
+
+/// A node without certificates.
+pub(crate) struct NoTrust;
+
+impl SystemTrust for NoTrust {
+    fn roots(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+}
+
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }

@@ -8,6 +8,7 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderV
 use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::connections::Connections;
+use crate::elsewhere::refuse_elsewhere;
 use crate::login::Login;
 use crate::resource::{Resource, bad_url};
 use crate::tls::SystemTrust;
@@ -23,6 +24,8 @@ pub(crate) struct Target {
     login: Option<Arc<dyn Login>>,
     /// Whether it is where the calling person pointed.
     trusted: bool,
+    /// Whether the server may not answer with what is elsewhere.
+    stays: bool,
 }
 
 /// What is asked for.
@@ -47,7 +50,7 @@ pub(crate) struct Chain {
 impl Chain {
     /// Nothing is sent yet.
     pub(crate) fn new(connections: Arc<Connections>, resource: Resource, system: &dyn SystemTrust) -> Result<Self> {
-        let Resource { mut url, mut headers, named_by_caller: trusted, login, bare_etags: _ } = resource;
+        let Resource { mut url, mut headers, named_by_caller: trusted, login, stays, bare_etags: _ } = resource;
         if !url.username().is_empty() || url.password().is_some() {
             let request = connections.to(&url, system)?.get(url.clone()).build();
             let authorization = request.ok().and_then(|request| request.headers().get(AUTHORIZATION).cloned());
@@ -61,7 +64,7 @@ impl Chain {
             value.set_sensitive(true);
         }
         url.set_fragment(None);
-        Ok(Self { connections, first: Target { url, headers, login, trusted } })
+        Ok(Self { connections, first: Target { url, headers, login, trusted, stays } })
     }
 
     /// The resource's own URL, once its host was let through.
@@ -131,7 +134,11 @@ impl Chain {
         let signed = target.login.as_ref().and_then(|login| login.signed(&Method::GET, &target.url));
         let url = signed.filter(|signed| signed.origin() == target.url.origin()).unwrap_or_else(|| target.url.clone());
         let request = self.connections.to(&url, system)?.get(url).headers(headers);
-        request.send().await.map_err(fault::in_request)
+        let response = request.send().await.map_err(fault::in_request)?;
+        if target.stays {
+            refuse_elsewhere(&target.url, response.headers())?;
+        }
+        Ok(response)
     }
 
     /// Whether a redirect led here.

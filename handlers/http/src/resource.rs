@@ -21,6 +21,9 @@ pub struct Resource {
     pub named_by_caller: bool,
     /// Who knows headers that expire.
     pub login: Option<Arc<dyn Login>>,
+    /// Whether an answer that has its bytes from another path of the server (`Content-Location`) is refused, as
+    /// `content-elsewhere`: the server would follow a link that somebody else made, with the rights of whoever asks.
+    pub stays: bool,
     /// Whether the server compares ETags that have no quotes around them, as Swift does.
     pub bare_etags: bool,
 }
@@ -42,7 +45,7 @@ impl Resource {
         }
         let mut url = Url::parse(text).map_err(|error| bad_url(&format!("cannot be read: {error}")))?;
         url.set_fragment(None);
-        Ok(Self { url, headers: HeaderMap::new(), named_by_caller, login: None, bare_etags: false })
+        Ok(Self { url, headers: HeaderMap::new(), named_by_caller, login: None, stays: false, bare_etags: false })
     }
 }
 

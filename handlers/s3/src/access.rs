@@ -47,10 +47,13 @@ impl Access {
         Self { credentials: None, trusted: named_by_caller, withheld }
     }
 
-    /// What a refusal comes to.
+    /// What a refusal comes to. Why a store refuses a signature stands in a body that nobody reads.
     pub(crate) fn explain(&self, error: Error) -> Error {
         match self.withheld {
             Some(withheld) if is_refusal(&error) => withheld.error(),
+            None if self.credentials.is_some() && matches!(error.code(), "http-400" | "http-403") => error.context(
+                "the keys may not read this, or keys, region or this node's clock are not what the store expects",
+            ),
             _ => error,
         }
     }
@@ -62,7 +65,7 @@ impl Withheld {
         let (code, message) = match self {
             Self::OtherServer => (
                 "login-not-for-server",
-                "the object is not public, and the operator's keys are not for this server: see hosts in [handler.s3]",
+                "the object is not public, and the operator's keys are not for this server and port: see hosts in [handler.s3]",
             ),
             Self::Bucket => (
                 "bucket-not-allowed",

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::object::BucketUrlFormat;
 use crate::url::is_bucket;
 
+const HTTPS_PORT: u16 = 443;
 /// Bytes of a region's name.
 const REGION_MAX: usize = 64;
 
@@ -22,7 +23,8 @@ const REGION_MAX: usize = 64;
 ///   `["glance", "glance-*"]`.
 /// - `region`: what signatures are made for, `us-east-1` unless it is set.
 /// - `bucket_url_format`: `"auto"` (default), `"path"` or `"virtual"`.
-/// - `secure`: whether `s3` URLs mean HTTPS, as they do unless this is false.
+/// - `secure`: whether `s3` URLs mean HTTPS. They mean HTTP unless this is true: Glance writes `s3+https` for a store that
+///   it reaches by HTTPS.
 ///
 /// Not `Debug`: it holds secrets.
 #[derive(Clone)]
@@ -58,7 +60,7 @@ impl Default for Own {
             buckets: vec!["glance".to_owned(), "glance-*".to_owned()],
             region: "us-east-1".to_owned(),
             bucket_url_format: "auto".to_owned(),
-            secure: true,
+            secure: false,
         }
     }
 }
@@ -111,9 +113,11 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Whether they are for the server of this URL.
+    /// Whether they are for the server of this URL. Nothing but HTTPS is spoken where it has its port.
     pub(crate) fn hold_for(&self, endpoint: &Url) -> bool {
-        Server::of(endpoint).is_some_and(|server| self.servers.contains(&server))
+        let in_clear = endpoint.scheme() == "http";
+        Server::of(endpoint)
+            .is_some_and(|server| self.servers.contains(&server) && !(in_clear && server.port == HTTPS_PORT))
     }
 }
 

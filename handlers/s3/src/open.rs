@@ -30,6 +30,7 @@ pub(crate) async fn open(
             .credentials
             .clone()
             .map(|credentials| -> Arc<dyn Login> { Arc::new(Signature::new(object, credentials, clock)) }),
+        stays: false,
         bare_etags: false,
     };
     let connections = Arc::new(Connections::new(&settings.client));

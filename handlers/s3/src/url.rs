@@ -1,5 +1,5 @@
 //! Locations of the S3 driver, in the form of `glance_store/_drivers/s3.py`:
-//! `s3[+http[s]]://[ACCESS:SECRET@]HOST[:PORT][/PATH]/BUCKET/KEY`.
+//! `s3[+http[s]]://[ACCESS:SECRET@]HOST[:PORT][/PATH]/BUCKET/KEY`. Glance writes `s3` for HTTP and `s3+https` for HTTPS.
 //!
 //! Nothing in it is percent-encoded: Glance writes and reads all of it as it is, and a secret may have slashes in it. So
 //! credentials are what stands before the one `@`, the key is the last part of the path, and the bucket the one before.

@@ -3,8 +3,8 @@
 //! A location's own credentials are the location's: what it names is treated like any other host. The operator's, those
 //! of references, of the node's login and of the key for signed URLs, would let whoever writes a record read all that
 //! the operator may read (Launchpad bug 1334196). So they are used for the containers of the setting `containers`
-//! alone, and never shown to a server that the operator's cloud does not name. What they are not used for is read as
-//! nobody, as a public container can be.
+//! alone, segments and links included, and a login at its own endpoint alone, for its own account and those of the
+//! setting `accounts`. What they are not used for is read as nobody, as a public container can be.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use landfall_keystone::Identity;
 
 use crate::account::{Account, Withheld};
 use crate::cloud;
-use crate::config::Settings;
+use crate::config::{Containers, Settings};
 use crate::url::{AccountUrl, SwiftUrl};
 
 /// The type of service in a catalog.
@@ -33,7 +33,8 @@ impl Settings {
         match &url.account {
             AccountUrl::Credentials { user, key, auth_url } => {
                 let cloud = cloud::of_location(user, key, auth_url, &self.defaults)?;
-                self.login(cloud, named_by_caller, system).await
+                let (identity, url) = self.login(cloud, named_by_caller, system).await?;
+                Ok(logged_in(identity, url, None))
             }
             AccountUrl::Reference(_) if !allowed => Err(Withheld::Container.error()),
             AccountUrl::Reference(reference) => {
@@ -42,17 +43,24 @@ impl Settings {
                     let message = "the location's reference is not in store_config of [handler.swift]";
                     Error::new(ErrorKind::Invalid, "no-reference", message)
                 })?;
-                self.login(cloud::of_reference(reference, &self.defaults)?, true, system).await
+                let cloud = cloud::of_reference(reference, &self.defaults)?;
+                let (identity, url) = self.login(cloud, true, system).await?;
+                Ok(self.operators(identity, url))
             }
             AccountUrl::Storage(storage) => self.storage(storage, allowed, cloud, named_by_caller, system).await,
         }
     }
 
     /// The account that a login has.
-    async fn login(&self, cloud: Cloud, trusted: bool, system: &dyn SystemTrust) -> Result<Account> {
+    async fn login(&self, cloud: Cloud, trusted: bool, system: &dyn SystemTrust) -> Result<(Arc<Identity>, Url)> {
         let identity = self.identity(cloud, trusted)?;
         let url = identity.session(system).await?.endpoint(SERVICE)?;
-        Ok(logged_in(identity, storage_url(url)?))
+        Ok((identity, storage_url(url)?))
+    }
+
+    /// An account that is read with the operator's credentials.
+    fn operators(&self, identity: Arc<Identity>, url: Url) -> Account {
+        logged_in(identity, url, Some(Arc::clone(&self.containers)))
     }
 
     /// The account that a storage URL names.
@@ -64,14 +72,21 @@ impl Settings {
         named_by_caller: bool,
         system: &dyn SystemTrust,
     ) -> Result<Account> {
-        let mut withheld = None;
-        if let Some(cloud) = cloud {
+        let mut withheld = cloud.is_some().then_some(Withheld::Container);
+        // Nobody logs in for what would not be read with the login.
+        if let Some(cloud) = cloud.filter(|_| allowed) {
             let identity = self.identity(cloud, true)?;
-            withheld = match identity.session(system).await?.may_see(SERVICE, url) {
-                true if allowed => return Ok(logged_in(identity, url.clone())),
-                true => Some(Withheld::Container),
-                false => Some(Withheld::OtherServer),
+            let own = match identity.session(system).await {
+                Ok(session) => session.endpoint(SERVICE).and_then(storage_url),
+                Err(error) => Err(error),
             };
+            withheld = Some(match own {
+                Ok(own) if self.accounts.allow(&own, url) => return Ok(self.operators(identity, url.clone())),
+                Ok(_) => Withheld::OtherServer,
+                // What is public can be read all the same.
+                Err(error) if error.kind() != ErrorKind::Cancelled => Withheld::Failed(error),
+                Err(cancelled) => return Err(cancelled),
+            });
         }
         let temp_urls = self.temp_urls.as_ref().filter(|temp_urls| temp_urls.hold_for(url));
         if temp_urls.is_some() && !allowed {
@@ -85,11 +100,18 @@ impl Settings {
                 login: Some(Arc::clone(&temp_urls.key) as _),
                 lists: false,
                 trusted: true,
+                only: Some(Arc::clone(&self.containers)),
                 withheld: None,
             },
-            None => {
-                Account { url: url.clone(), connections, login: None, lists: true, trusted: named_by_caller, withheld }
-            }
+            None => Account {
+                url: url.clone(),
+                connections,
+                login: None,
+                lists: true,
+                trusted: named_by_caller,
+                only: None,
+                withheld,
+            },
         })
     }
 
@@ -99,9 +121,9 @@ impl Settings {
     }
 }
 
-fn logged_in(identity: Arc<Identity>, url: Url) -> Account {
+fn logged_in(identity: Arc<Identity>, url: Url, only: Option<Arc<Containers>>) -> Account {
     let (connections, trusted) = (Arc::clone(identity.connections()), identity.is_trusted());
-    Account { url, connections, login: Some(identity), lists: true, trusted, withheld: None }
+    Account { url, connections, login: Some(identity), lists: true, trusted, only, withheld: None }
 }
 
 /// Of an endpoint, which a server told.

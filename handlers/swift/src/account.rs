@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use landfall_handler_api::{Error, ErrorKind, Result};
 use landfall_handler_http::header::HeaderMap;
-use landfall_handler_http::{Connections, Exchange, Login, Method, Reply, Resource, StatusCode, SystemTrust, Url};
+use landfall_handler_http::{
+    Connections, Exchange, Login, Method, Reply, Resource, StatusCode, SystemTrust, Url, refuse_elsewhere,
+};
 
+use crate::config::Containers;
 use crate::name::ObjectName;
 
 /// An account.
@@ -20,26 +23,33 @@ pub(crate) struct Account {
     pub(crate) lists: bool,
     /// Whether the operator or the calling person named the URL's host, or whom it was learnt from.
     pub(crate) trusted: bool,
+    /// The containers that it may be read in, where it is read with the operator's credentials: a large object's segments are in no
+    /// others, and no link of the store leads elsewhere.
+    pub(crate) only: Option<Arc<Containers>>,
     /// Why it is read as nobody, where this node could be somebody.
     pub(crate) withheld: Option<Withheld>,
 }
 
 /// Why the operator's credentials are not shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Withheld {
-    /// The URL is none of the cloud's.
+    /// The URL is not that of an account that the operator lets be read.
     OtherServer,
     /// The container is none of those that the operator lets be read.
     Container,
+    /// There could be no login.
+    Failed(Error),
 }
 
 impl Withheld {
     /// The error that it comes to where the object cannot be read without.
-    pub(crate) fn error(self) -> Error {
+    pub(crate) fn error(&self) -> Error {
         let (code, message) = match self {
+            Self::Failed(error) => return error.clone(),
             Self::OtherServer => (
                 "login-not-for-server",
-                "the object is not public, and the node's login is not shown to servers outside its cloud's catalog",
+                "the object is not public, and the node's login is for its own account at its cloud's endpoint, and for those of accounts \
+                 in [handler.swift]",
             ),
             Self::Container => (
                 "container-not-allowed",
@@ -58,6 +68,7 @@ impl Account {
             headers: HeaderMap::new(),
             named_by_caller: self.trusted,
             login: self.login.clone(),
+            stays: self.only.is_some(),
             bare_etags: true,
         }
     }
@@ -90,13 +101,25 @@ impl Account {
         exchange.method = method.clone();
         exchange.headers.clone_from(shown);
         exchange.trusted = self.trusted;
-        self.connections.exchange(exchange, system).await
+        let reply = self.connections.exchange(exchange, system).await?;
+        if self.only.is_some() {
+            refuse_elsewhere(url, &reply.headers)?;
+        }
+        Ok(reply)
+    }
+
+    /// Refuses a container that the operator's credentials are not for.
+    pub(crate) fn admit(&self, container: &str) -> Result<()> {
+        match &self.only {
+            Some(only) if !only.allow(container) => Err(Withheld::Container.error()),
+            _ => Ok(()),
+        }
     }
 
     /// What a refusal comes to.
     pub(crate) fn explain(&self, error: Error) -> Error {
-        match self.withheld {
-            Some(withheld) if is_denied(&error) => withheld.error(),
+        match &self.withheld {
+            Some(withheld) if is_denied(&error) || error.code() == "address-refused" => withheld.error(),
             _ => error,
         }
     }

@@ -20,6 +20,8 @@ use crate::temp_url::TempUrlKey;
 /// - `store_config`: the text of Glance's `swift_store_config_file`, for `swift+config` URLs.
 /// - `containers`: those that may be read with the operator's credentials; a name, or the beginning of one and a `*`.
 ///   Default `["glance", "glance_*"]`.
+/// - `accounts`: those that the node's login may be shown for beside its own, at the endpoint of its own; as
+///   `containers`. Default none.
 /// - `auth_version`: of authentication URLs that do not say it, `"3"` (default) or `"1"`.
 /// - `user_domain_id`, `user_domain_name`, `project_domain_id`, `project_domain_name`: where neither of a pair is set,
 ///   the id is `default`.
@@ -41,6 +43,7 @@ pub struct Config {
 struct Own {
     store_config: Option<String>,
     containers: Vec<String>,
+    accounts: Vec<String>,
     auth_version: String,
     user_domain_id: Option<String>,
     user_domain_name: Option<String>,
@@ -54,9 +57,10 @@ struct Own {
 }
 
 /// Its keys; all others are the HTTP client's to take or refuse.
-const OWN: [&str; 12] = [
+const OWN: [&str; 13] = [
     "store_config",
     "containers",
+    "accounts",
     "auth_version",
     "user_domain_id",
     "user_domain_name",
@@ -74,6 +78,7 @@ impl Default for Own {
         Self {
             store_config: None,
             containers: vec!["glance".to_owned(), "glance_*".to_owned()],
+            accounts: Vec::new(),
             auth_version: "3".to_owned(),
             user_domain_id: None,
             user_domain_name: None,
@@ -107,7 +112,8 @@ pub(crate) struct Settings {
     pub(crate) http: HttpConfig,
     /// `None` where there is no file of references.
     pub(crate) references: Option<BTreeMap<String, Reference>>,
-    pub(crate) containers: Containers,
+    pub(crate) containers: Arc<Containers>,
+    pub(crate) accounts: Accounts,
     pub(crate) defaults: Defaults,
     pub(crate) temp_urls: Option<TempUrls>,
 }
@@ -118,10 +124,46 @@ pub(crate) struct Containers(Vec<String>);
 impl Containers {
     /// Whether this container is one of them.
     pub(crate) fn allow(&self, container: &str) -> bool {
-        self.0.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some(beginning) => container.starts_with(beginning),
-            None => container == pattern,
-        })
+        self.0.iter().any(|pattern| matches(pattern, container))
+    }
+}
+
+/// Whether a name is this one, or begins as one that ends with a `*`.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == pattern,
+    }
+}
+
+/// The accounts beside the login's own that it may be shown for.
+pub(crate) struct Accounts(Vec<String>);
+
+impl Accounts {
+    /// Whether a login whose own storage URL is `own` may be shown for that of `other`.
+    pub(crate) fn allow(&self, own: &Url, other: &Url) -> bool {
+        if own == other {
+            return true;
+        }
+        let plain = |account: &str| {
+            let is_version =
+                account.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.~:".contains(&byte);
+            !account.is_empty()
+                && !is_version
+                && account.bytes().all(is_plain)
+                && account.bytes().any(|byte| byte != b'.')
+        };
+        let parts =
+            |url: &Url| url.path().rsplit_once('/').map(|(root, account)| (root.to_owned(), account.to_owned()));
+        let (Some((root, account)), Some((there, theirs))) = (parts(own), parts(other)) else { return false };
+        let is_nobodys = other.username().is_empty() && other.password().is_none() && other.query().is_none();
+        own.origin() == other.origin()
+            && is_nobodys
+            && root == there
+            && plain(&account)
+            && plain(&theirs)
+            && self.0.iter().any(|pattern| matches(pattern, &theirs))
     }
 }
 
@@ -154,11 +196,15 @@ impl Config {
         if !own.containers.iter().all(is_pattern) {
             return Err(bad("containers", "names what can be no container's name; a * stands at the end alone"));
         }
+        if !own.accounts.iter().all(is_pattern) {
+            return Err(bad("accounts", "names what can be no account's name; a * stands at the end alone"));
+        }
         Ok(Settings {
             client: Client::new(&http)?,
             http,
             references: own.store_config.as_deref().map(store_config::parse).transpose()?,
-            containers: Containers(own.containers),
+            containers: Arc::new(Containers(own.containers)),
+            accounts: Accounts(own.accounts),
             defaults: Defaults {
                 version,
                 user_domain: Domain::or_default(own.user_domain_id, own.user_domain_name),

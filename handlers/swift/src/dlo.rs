@@ -44,6 +44,13 @@ impl Prefix {
     }
 }
 
+impl Prefix {
+    /// The container that they are in.
+    pub(crate) fn container(&self) -> &str {
+        &self.container
+    }
+}
+
 /// One object of a listing.
 #[derive(Deserialize)]
 struct Entry {
@@ -55,8 +62,9 @@ struct Entry {
 }
 
 /// The segments of an object of `size` bytes; `None` where they cannot be known or not be read one by one: the
-/// container may not be listed, has large objects among them, or has others than the object's ETag is made of. Which of
-/// the two has changed then is told by the proxy, which is asked for the version that was opened.
+/// container may not be listed, or has others than the object's ETag is made of. Which of the two has changed then is told
+/// by the proxy, which is asked for the version that was opened. Where one is a static large object the proxy itself would
+/// give its manifest for its bytes: that is refused.
 pub(crate) async fn layout(
     account: &Account,
     prefix: &Prefix,
@@ -98,14 +106,12 @@ struct Listing<'a> {
     sum: u64,
     digest: EtagDigest,
     last: Option<String>,
-    /// Whether there is a large object among them.
-    nested: bool,
 }
 
 impl<'a> Listing<'a> {
     fn new(prefix: &'a Prefix, size: u64) -> Self {
         let digest = EtagDigest::default();
-        Self { prefix, size, segments: Vec::new(), sum: 0, digest, last: None, nested: false }
+        Self { prefix, size, segments: Vec::new(), sum: 0, digest, last: None }
     }
 
     /// Takes a page; whether it was the last.
@@ -133,7 +139,11 @@ impl<'a> Listing<'a> {
         let object = ObjectName::new(&self.prefix.container, &name).ok_or_else(odd)?;
         let (size, hash) = entry.bytes.zip(entry.hash.filter(|hash| is_md5(hash))).ok_or_else(odd)?;
         self.sum = self.sum.checked_add(size).filter(|&sum| sum <= self.size).ok_or_else(other_size)?;
-        self.nested |= entry.slo_etag.is_some();
+        if entry.slo_etag.is_some() {
+            return Err(bad_manifest(
+                "one of its segments is a static large object, which Swift does not put together here",
+            ));
+        }
         self.digest.update(&hash);
         self.last = Some(name);
         self.segments.push(Segment { length: size, piece: Piece::Object { name: object, hash, size, start: 0 } });
@@ -145,7 +155,7 @@ impl<'a> Listing<'a> {
             return Err(other_size());
         }
         let same = etag.is_none_or(|etag| etag == self.digest.finish());
-        if self.nested || !same {
+        if !same {
             return Ok(None);
         }
         Layout::new(self.segments, self.size).map(Some)
@@ -222,7 +232,7 @@ mod tests {
         assert_eq!(listed(&good, None, 7), Ok(true));
         let mut nested = good.clone();
         nested[0][0]["slo_etag"] = json!("\"x\"");
-        assert_eq!(listed(&nested, Some(&etag), 7), Ok(false));
+        assert_eq!(listed(&nested, Some(&etag), 7), Err("bad-manifest".to_owned()));
         assert_eq!(listed(&good, Some(A), 7), Ok(false));
         let changed = Err("source-changed".to_owned());
         assert_eq!(listed(&good, None, 8), changed);

@@ -33,14 +33,19 @@ impl Opened {
 pub(crate) async fn open(account: Account, name: ObjectName, system: &dyn SystemTrust) -> Result<Opened> {
     let opened = HttpSource::open_over(Arc::clone(&account.connections), account.resource(&name), system).await;
     let whole = opened.map_err(|error| account.explain(error))?;
+    // A manifest is anybody's who may write to its container, and names what it likes.
+    let dynamic =
+        whole.head().get("x-object-manifest").map(|manifest| dlo::Prefix::parse(manifest.as_bytes())).transpose()?;
+    if let Some(prefix) = &dynamic {
+        account.admit(prefix.container())?;
+    }
     let Some(size) = whole_size(&whole).filter(|_| account.lists) else { return Ok(Opened::Whole(Box::new(whole))) };
     let head = whole.head();
     let etag = etag_of(head);
     let layout =
         if head.get("x-static-large-object").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")) {
             slo::layout(&account, &name, etag.as_deref(), size, system).await?
-        } else if let Some(manifest) = head.get("x-object-manifest") {
-            let prefix = dlo::Prefix::parse(manifest.as_bytes())?;
+        } else if let Some(prefix) = dynamic {
             dlo::layout(&account, &prefix, etag.as_deref(), size, system).await?
         } else {
             None

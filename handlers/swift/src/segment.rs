@@ -63,6 +63,14 @@ impl Layout {
         Some((segment, end.saturating_sub(segment.length)..end))
     }
 
+    /// The containers that they are in.
+    pub(crate) fn containers(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|segment| match &segment.piece {
+            Piece::Object { name, .. } => Some(name.container()),
+            Piece::Held(_) => None,
+        })
+    }
+
     /// Bytes of a segment, on the average.
     pub(crate) fn average(&self) -> u64 {
         let count = u64::try_from(self.segments.len()).unwrap_or(u64::MAX);

@@ -43,7 +43,11 @@ pub(crate) async fn layout(
     url.query_pairs_mut().append_pair("multipart-manifest", "get");
     let reply = account.ask(Method::GET, &url, MANIFEST_MAX, system).await?;
     match reply.status {
-        StatusCode::OK => read(&reply.body, etag, size),
+        StatusCode::OK => {
+            let layout = read(&reply.body, etag, size)?;
+            layout.iter().flat_map(Layout::containers).try_for_each(|container| account.admit(container))?;
+            Ok(layout)
+        }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(None),
         StatusCode::NOT_FOUND => Err(changed("it is no longer there")),
         status => Err(refused(status, &reply.headers)),

@@ -7,12 +7,16 @@ use landfall_handler_api::{Error, ErrorKind, Location, Request, Result, Scope};
 
 use crate::cancel::Cancel;
 use crate::cloud::Logins;
-use crate::plugin::{ByteSink, CallContext, Handler};
+use crate::plugin::{ByteSink, CallContext, Handler, STALLED};
 use crate::route::TLS_ROOTS;
 use crate::trusted;
 
 /// The handler that is asked.
 const HANDLER: &str = "glance";
+/// How often it is asked again when it cannot answer for now, and how long that is waited for, at first and at most.
+const AGAIN: u32 = 2;
+const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE_MOST: Duration = Duration::from_secs(5);
 /// Asked for at once.
 const STEP: usize = 64 << 10;
 
@@ -26,6 +30,24 @@ pub(super) struct Asking<'a> {
 }
 
 impl Asking<'_> {
+    /// As [`Asking::record`], asked again where nobody answers for now: many nodes ask at once.
+    pub(super) fn patient_record(&self, catalog: &str, id: &str) -> Result<Vec<u8>> {
+        let mut pause = PAUSE;
+        for _ in 0..AGAIN {
+            let error = match self.record(catalog, id) {
+                Err(error) if error.kind() == ErrorKind::Unavailable && error.code() != STALLED => error,
+                outcome => return outcome,
+            };
+            let wanted = error.retry_after().unwrap_or_default().max(pause);
+            if wanted > PAUSE_MOST {
+                return Err(error);
+            }
+            self.cancel.wait_out(wanted)?;
+            pause = pause.saturating_mul(2);
+        }
+        self.record(catalog, id)
+    }
+
     /// The record of the image `id`, its locations among it, as JSON. `catalog` is the catalog's name.
     pub(super) fn record(&self, catalog: &str, id: &str) -> Result<Vec<u8>> {
         let handler = self.handlers.iter().find(|handler| handler.info().id == HANDLER).ok_or_else(|| {

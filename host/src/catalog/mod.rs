@@ -212,6 +212,8 @@ fn look_up(id: &str, config: &Config, handlers: &[Arc<dyn Handler>], cancel: &Ca
     for (name, catalog) in &config.catalogs {
         let found = match catalog {
             Catalog::Directory { path } => in_directory(path, id, config),
+            // It has no such names, and another catalog may.
+            Catalog::Glance { .. } if id.contains('.') => continue,
             Catalog::Glance { cloud, service_cloud } => {
                 let logins = Logins::of_catalog(config, cloud, service_cloud.as_deref())?;
                 let asking = glance::Asking {
@@ -221,7 +223,8 @@ fn look_up(id: &str, config: &Config, handlers: &[Arc<dyn Handler>], cancel: &Ca
                     stall: config.limits.stall,
                     record_bytes: config.limits.record_bytes,
                 };
-                let record = asking.record(name, id).and_then(|text| parse(text.as_slice(), "the record", config));
+                let record =
+                    asking.patient_record(name, id).and_then(|text| parse(text.as_slice(), "the record", config));
                 record.map(|record| (record, logins))
             }
         };

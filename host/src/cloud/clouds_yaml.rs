@@ -97,7 +97,8 @@ fn usual_places() -> Vec<PathBuf> {
     let named = std::env::var_os("OS_CLIENT_CONFIG_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
     let home = directory("XDG_CONFIG_HOME").or_else(|| Some(directory("HOME")?.join(".config")));
     let home = home.map(|home| home.join("openstack/clouds.yaml"));
-    let here = Some(PathBuf::from("clouds.yaml"));
+    // What lies in the working directory is the business of whoever works there, and not root's.
+    let here = Some(PathBuf::from("clouds.yaml")).filter(|_| !nix::unistd::geteuid().is_root());
     let system = Some(PathBuf::from("/etc/openstack/clouds.yaml"));
     [named, here, home, system].into_iter().flatten().collect()
 }

@@ -79,7 +79,7 @@ impl Options {
         let mut auth = BTreeMap::new();
         for (key, value) in &written.auth {
             match key.strip_suffix("_file") {
-                Some(name) => auth.insert(name.to_owned(), file::read(Path::new(value))?.trim_end().to_owned()),
+                Some(name) => auth.insert(name.to_owned(), without_line_end(&file::read(Path::new(value))?).to_owned()),
                 None => auth.insert(key.clone(), value.clone()),
             };
         }
@@ -122,7 +122,8 @@ impl Options {
             _ => CloudScope::default(),
         };
         let asks_nobody = matches!(&cloud.login, CloudLogin::None | CloudLogin::Token { .. });
-        if cloud.auth_url.is_none() && !(asks_nobody && !cloud.endpoints.is_empty()) {
+        let knows_where = asks_nobody && !cloud.endpoints.is_empty();
+        if cloud.auth_url.is_none() && !knows_where {
             return Err(refused("cloud-login", format!("cloud {name} has no auth_url")));
         }
         Ok(cloud)
@@ -221,6 +222,12 @@ impl Options {
     }
 }
 
+/// A password may end with a blank.
+fn without_line_end(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
+}
+
 /// Also by its older names: `publicURL`.
 fn interface(cloud: &str, written: Option<String>) -> Result<String> {
     let Some(written) = written.filter(|written| !written.is_empty()) else { return Ok("public".to_owned()) };
@@ -307,6 +314,7 @@ mod tests {
         assert!(code(Some("v3oidcpassword"), &[AT, ("password", "CANARY")]).contains("v3oidcpassword"));
         assert!(code(None, &[AT, ("trust_id", "t")]).contains("trust"));
         assert!(code(Some("none"), &[]).contains("auth_url"));
+        assert_eq!(["a \n", "a \r\n", "a \n\n", "a "].map(without_line_end), ["a ", "a ", "a \n", "a "]);
         let insecure = Options { insecure: true, ..Options::default() }.cloud("site").unwrap_err();
         assert_eq!(insecure.code(), "cloud-insecure");
         assert!(interface("site", Some("internalURL".to_owned())).is_ok_and(|name| name == "internal"));

@@ -21,7 +21,8 @@ pub(crate) fn is_secret_key(key: &str) -> bool {
     if key.ends_with("_file") {
         return false;
     }
-    let words = ["passw", "passphrase", "secret", "token", "credential"];
+    // Glance's file of references to stores has their passwords.
+    let words = ["passw", "passphrase", "secret", "token", "credential", "store_config"];
     // A keystone is no key, but an api_key, an access-key-id and an apikey are.
     let mut parts = key.split(|c: char| !c.is_ascii_alphanumeric());
     words.iter().any(|word| key.contains(word)) || parts.any(|part| part.ends_with("key") || part.ends_with("keys"))
@@ -83,7 +84,8 @@ pub(super) fn blotted(text: &str, tree: &DeTable<'_>, broken: bool) -> String {
 /// The places of values beneath secret keys, or of all when `all` says so, and of URLs with secrets.
 fn in_table(table: &DeTable<'_>, all: bool, secrets: &mut Vec<Range<usize>>) {
     for (key, value) in table {
-        in_value(value, all || is_secret_key(key.get_ref()), secrets);
+        // A login's options: a name that is misspelt may be a password's.
+        in_value(value, all || is_secret_key(key.get_ref()) || key.get_ref() == "auth", secrets);
     }
 }
 

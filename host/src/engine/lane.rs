@@ -4,13 +4,12 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::board::{Board, Task};
-use super::crew::{Crew, TICK};
+use super::crew::Crew;
 use super::pump::{CHUNK, write_sparse};
 use super::span::Span;
 use super::writeback::Writeback;
@@ -46,7 +45,7 @@ impl<'a> Lane<'a> {
             loop {
                 match board.next_task(*team) {
                     Task::Leave => break,
-                    Task::Pause(pause) => sleep(cancel, pause),
+                    Task::Pause(pause) => cancel.sleep(pause),
                     Task::Read(span) => {
                         let outcome = self.read(&span, &delivered);
                         if let Some(failures) = board.span_ended(*team, &span, outcome) {
@@ -146,26 +145,7 @@ pub(super) fn pause(cancel: &Cancel, failures: u32) {
     let longest = PAUSE.saturating_mul(1 << failures.min(6)).min(PAUSE_MOST);
     // Those that failed together should not come back together.
     let share = crate::stage::random().map_or(50, |random| random % 50 + 50);
-    sleep(cancel, longest.saturating_mul(u32::try_from(share).unwrap_or(100)) / 100);
-}
-
-/// Sleeps, unless `cancel` fires.
-pub(super) fn sleep(cancel: &Cancel, pause: Duration) {
-    let mut wanted = [PollFd::new(cancel.descriptor(), PollFlags::POLLIN)];
-    // Being woken early only means that something is tried again early.
-    let _ = poll(&mut wanted, PollTimeout::try_from(pause).unwrap_or(PollTimeout::MAX));
-}
-
-/// Sleeps for all of `pause`; fails soon after `cancel` fired or its deadline passed, though nobody else asks.
-pub(super) fn wait_out(cancel: &Cancel, pause: Duration) -> Result<()> {
-    let until = Instant::now() + pause;
-    loop {
-        cancel.check()?;
-        match until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            None => return Ok(()),
-            Some(left) => sleep(cancel, left.min(TICK)),
-        }
-    }
+    cancel.sleep(longest.saturating_mul(u32::try_from(share).unwrap_or(100)) / 100);
 }
 
 /// Takes one range's bytes to the stage and tells the board.
@@ -272,7 +252,7 @@ impl LaneSink {
 
 fn sleep_unless_zero(cancel: &Cancel, pause: Duration) {
     if !pause.is_zero() {
-        sleep(cancel, pause);
+        cancel.sleep(pause);
     }
 }
 

@@ -1,8 +1,10 @@
 //! Opens an origin, and again where that failed for now: nobody else may have the bytes.
 
+use std::time::{Duration, Instant};
+
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
-use super::lane::{pause, wait_out};
+use super::lane::pause;
 use super::supply::Origin;
 use super::team::longest_pause;
 use crate::plugin::{CallContext, OpenedSource, STALLED};
@@ -10,6 +12,9 @@ use crate::plugin::{CallContext, OpenedSource, STALLED};
 /// How often it is tried again, alone and with others to turn to.
 const AGAIN: u32 = 3;
 const AGAIN_WITH_OTHERS: u32 = 1;
+
+/// One that takes longer to fail costs more time than it is worth, and whoever it fails at has enough to do.
+const SLOW: Duration = Duration::from_secs(10);
 
 /// Opens `origin` with calls that `begin` makes.
 pub(super) fn open(
@@ -19,17 +24,20 @@ pub(super) fn open(
 ) -> Result<(CallContext, Box<dyn OpenedSource>)> {
     let mut failures = 0;
     loop {
-        let call = begin()?;
+        let (call, began) = (begin()?, Instant::now());
         let error = match origin.handler.open(&call, &origin.request) {
             Ok(source) => return Ok((call, source)),
             Err(error) => error,
         };
         failures += 1;
-        if failures > if others { AGAIN_WITH_OTHERS } else { AGAIN } || !is_passing(&error, others) {
+        if failures > if others { AGAIN_WITH_OTHERS } else { AGAIN }
+            || !is_passing(&error, others)
+            || began.elapsed() > SLOW
+        {
             return Err(error);
         }
         pause(&call.cancel, failures);
-        wait_out(&call.cancel, error.retry_after().unwrap_or_default())?;
+        call.cancel.wait_out(error.retry_after().unwrap_or_default())?;
     }
 }
 

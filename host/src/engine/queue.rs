@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
-use super::lane::{locked, sleep};
+use super::lane::locked;
 use super::least_rate::{LeastRate, Window};
 use super::limits::NodeLimits;
 use super::pump::CHUNK;
@@ -379,7 +379,7 @@ impl QueueSink {
         if let Some(limits) = &self.limits {
             let pause = limits.spend(count)?;
             if !pause.is_zero() {
-                sleep(&self.call.cancel, pause);
+                self.call.cancel.sleep(pause);
             }
         }
         Ok(())

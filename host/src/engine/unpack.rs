@@ -289,7 +289,7 @@ fn feed_from(origin: &Origin, others: bool, queue: &Arc<Queue>, want: &Want<'_>)
                     return Err(error);
                 }
                 super::lane::pause(&origin.call.cancel, failures);
-                super::lane::wait_out(&origin.call.cancel, pause)?;
+                origin.call.cancel.wait_out(pause)?;
             }
         }
     }

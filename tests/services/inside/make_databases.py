@@ -88,7 +88,7 @@ def identities():
     add_user("other", "other", "member")
 
     credential = {"id": new_id(), "name": "landfall", "secret": "demo-application-secret"}
-    more = {"user_id": users["demo"]["id"], "project_id": projects["demo"], "roles": [{"id": roles["member"]}]}
+    more = {"user_id": users["demo"]["id"], "project_id": projects["demo"], "roles": [{"id": roles[name]} for name in ("member", "reader")]}
     apis.application_credential_api.create_application_credential({**credential, **more})
 
     for kind, name, path in (("image", "glance", ""), ("object-store", "swift", "/v1/KEY_$(project_id)s")):

@@ -14,10 +14,10 @@ fn check(section: Value) -> std::result::Result<Settings, String> {
 #[test]
 fn both_layers_take_their_keys() {
     let settings = check(json!({})).unwrap();
-    assert!(settings.keys.is_none() && settings.secure);
+    assert!(settings.keys.is_none() && !settings.secure);
     assert_eq!((settings.region.as_str(), settings.format), ("us-east-1", BucketUrlFormat::Auto));
     let settings = check(json!({
-        "redirects": 2, "allow_addresses": ["loopback"], "connect_seconds": 5, "region": "RegionOne", "secure": false,
+        "redirects": 2, "allow_addresses": ["loopback"], "connect_seconds": 5, "region": "RegionOne", "secure": true,
         "bucket_url_format": "virtual", "access_key": "vault:keeper", "secret_key": "s3/cret=\n", "hosts": ["host"],
         "buckets": ["b", "x*"],
     }))
@@ -25,7 +25,7 @@ fn both_layers_take_their_keys() {
     let credentials = settings.keys.unwrap().credentials;
     assert_eq!((credentials.key(), credentials.secret()), ("vault:keeper", "s3/cret="));
     assert_eq!((settings.region.as_str(), settings.format), ("RegionOne", BucketUrlFormat::Virtual));
-    assert!(!settings.secure);
+    assert!(settings.secure);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn keys_are_for_hosts_and_ports() {
     for (url, hold) in [
         ("https://s3.example.org/", true),
         ("https://S3.EXAMPLE.ORG:443/prefix", true),
-        ("http://s3.example.org:443/", true),
+        ("http://s3.example.org:443/", false),
         ("http://s3.example.org/", false),
         ("https://s3.example.org:8443/", false),
         ("https://s3.example.org.evil/", false),

@@ -165,9 +165,100 @@ fn the_nodes_login_is_not_shown_elsewhere() {
     let url = |path: &str| format!("swift+http://{}/v1/AUTH_test/{path}", stranger.address);
     assert_eq!(place(&strict, &url("glance/o"), Some(node_login(&server)), true), refused("login-not-for-server"));
     assert_eq!(place(&strict, &url("public/o"), Some(node_login(&server)), true), Ok(3 * MIB));
-    assert_eq!(place(&strict, &url("public/o"), Some(node_login(&server)), false), refused("address-refused"));
+    let nobodys = place(&strict, &url("public/o"), Some(node_login(&server)), false);
+    assert_eq!(nobodys, refused("container-not-allowed"), "what keeps the login back is told before the address");
     assert_eq!(tokens(&stranger).iter().flatten().count(), 0);
     assert!(stranger.heads().iter().all(|head| !head.contains(SECRET)));
+}
+
+#[test]
+fn the_nodes_login_is_for_its_own_account_or_listed_ones() {
+    let own = Url::parse("https://host/swift/v1/AUTH_own").unwrap();
+    let listed = settings(json!({"accounts": ["AUTH_a", "KEY_*"]})).accounts;
+    let none = settings(json!({})).accounts;
+    for (url, expected) in [
+        ("https://host/swift/v1/AUTH_own", true),
+        ("https://host/swift/v1/AUTH_a", true),
+        ("https://host/swift/v1/KEY_b.c~d:e", true),
+        ("https://host/swift/v1/AUTH_b", false),
+        ("https://host/swift/v1/KEY_%2Fc", false),
+        ("https://host/swift/v1/KEY_%252Fc", false),
+        ("https://host/swift/v1/KEY_;x", false),
+        ("https://host/swift/v1/AUTH_own/AUTH_a", false),
+        ("https://host/swift/AUTH_a", false),
+        ("https://host/v1/AUTH_a", false),
+        ("http://host/swift/v1/AUTH_a", false),
+        ("https://host:444/swift/v1/AUTH_own", false),
+        ("https://other/swift/v1/AUTH_own", false),
+        ("https://user@host/swift/v1/AUTH_a", false),
+        ("https://host/swift/v1/AUTH_a?x", false),
+        ("https://host/swift/v1/", false),
+    ] {
+        let url = Url::parse(url).unwrap();
+        assert_eq!(listed.allow(&own, &url), expected, "{url}");
+        assert_eq!(none.allow(&own, &url), url == own, "{url}");
+    }
+    // A gateway that has the account in no URL: what follows is a container.
+    let gateway = Url::parse("https://host/swift/v1").unwrap();
+    let any = settings(json!({"accounts": ["*"]})).accounts;
+    assert!(any.allow(&gateway, &gateway));
+    assert!(!any.allow(&gateway, &Url::parse("https://host/swift/private").unwrap()));
+    assert!(!any.allow(&gateway, &Url::parse("https://host/swift/v1/private").unwrap()));
+
+    let server = store(usize::MAX);
+    let strict = settings(json!({}));
+    for account in ["AUTH_other", "AUTH_test%2Fprivate"] {
+        let url = format!("swift+http://{}/v1/{account}/glance/o", server.address);
+        assert_eq!(place(&strict, &url, Some(node_login(&server)), true), refused("login-not-for-server"), "{account}");
+    }
+    assert_eq!(tokens(&server).iter().flatten().count(), 0);
+}
+
+#[test]
+fn without_a_login_what_is_public_is_read() {
+    let server = store(usize::MAX);
+    let any = settings(json!({"containers": ["*"]}));
+    let url = |path: &str| format!("swift+http://{}/v1/AUTH_test/{path}", server.address);
+    let mut down = node_login(&server);
+    down.auth_url = Some("http://127.0.0.1:1/auth/v1.0".to_owned());
+    assert_eq!(place(&any, &url("public/o"), Some(down.clone()), true), Ok(3 * MIB));
+    assert_eq!(place(&any, &url("glance/o"), Some(down), true), refused("connect-refused"));
+}
+
+/// A link, or a manifest, that somebody made who may write to the container, and may not read what it leads to.
+#[test]
+fn the_operators_credentials_follow_nothing_out_of_their_containers() {
+    let link = "Content-Location: /v1/AUTH_test/private/secret\r\n";
+    let itself = "Content-Location: /v1/AUTH_test/glance/o?version-id=1\r\n";
+    for (lines, expected) in [
+        ("", Ok(3 * MIB)),
+        (itself, Ok(3 * MIB)),
+        (link, refused("content-elsewhere")),
+        ("X-Object-Manifest: private/secret-\r\n", refused("container-not-allowed")),
+    ] {
+        let server = TestServer::new(move |head| {
+            if head.starts_with("GET /auth/v1.0 ") {
+                let host = header(head, "host").unwrap();
+                let lines = format!("X-Auth-Token: t\r\nX-Storage-Url: http://{host}/v1/AUTH_test\r\n");
+                return answer("200 OK", &lines, b"");
+            }
+            object(head, &[7; 3 * MIB], "\"x\"", lines)
+        });
+        let storage = format!("http://{}/v1/AUTH_test", server.address);
+        let file = format!("[r]\nuser = a:b\nkey = c\nauth_address = http://{}/auth/v1.0\n", server.address);
+        let login = settings(json!({}));
+        let signed = settings(json!({"temp_url_key": SECRET, "temp_url_storage": [storage]}));
+        let reference = settings(json!({"store_config": file}));
+        let url = format!("swift+{storage}/glance/o");
+        assert_eq!(place(&login, &url, Some(node_login(&server)), false), expected, "{lines}");
+        assert_eq!(place(&signed, &url, None, false), expected, "{lines}");
+        assert_eq!(place(&reference, "swift+config://r/glance/o", None, false), expected, "{lines}");
+        // One's own credentials, and nobody's, lead where the store lets them.
+        let own = format!("swift+http://a:b:c@{}/auth/v1.0/glance/o", server.address);
+        if lines == link {
+            assert_eq!(place(&login, &own, None, true), Ok(3 * MIB));
+        }
+    }
 }
 
 #[test]

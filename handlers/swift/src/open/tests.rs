@@ -159,6 +159,7 @@ fn account(server: &TestServer) -> Account {
         login: None,
         lists: true,
         trusted: true,
+        only: None,
         withheld: None,
     }
 }

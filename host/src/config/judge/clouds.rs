@@ -79,7 +79,7 @@ impl Judge<'_> {
             if !cloud::is_auth_option(name) {
                 let span = tree::key_span(self.tree, &at.key("auth").key(key));
                 let finding = Finding::new(span, format!("`auth` has an unknown `{}`", key.escape_debug()), "unknown");
-                self.findings.push(finding.help(&format!("it may have {}", cloud::auth_options().join(", "))));
+                self.findings.push(finding.help(format!("it may have {}", cloud::auth_options().join(", "))));
             } else if name != key {
                 let path = raw.auth.get(key).map(String::as_str).unwrap_or_default();
                 self.path(&at.key("auth").key(key), key, path);

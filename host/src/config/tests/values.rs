@@ -536,7 +536,7 @@ error: there is no interface `private`
 error: `auth` has an unknown `auth_ur`
   --> landfall.toml:14:10
    |
-14 | auth = { auth_ur = "x", token = ***, token_file = "/t", password_file = "p" }
+14 | auth = { auth_ur = ***, token = ***, token_file = ****, password_file = *** }
    |          ^^^^^^^ unknown
    |
    = help: it may have application_credential_id, application_credential_name, application_credential_secret, auth_url, default_domain_id, default_domain_name, domain_id, domain_name, endpoint, password, project_domain_id, project_domain_name, project_id, project_name, system_scope, tenant_id, tenant_name, token, trust_id, url, user_domain_id, user_domain_name, user_id, username
@@ -544,13 +544,13 @@ error: `auth` has an unknown `auth_ur`
 error: both `token` and `token_file` are set
   --> landfall.toml:14:51
    |
-14 | auth = { auth_ur = "x", token = ***, token_file = "/t", password_file = "p" }
+14 | auth = { auth_ur = ***, token = ***, token_file = ****, password_file = *** }
    |                                                   ^^^^ one too many
 
 error: `password_file` must be an absolute path without `..`
   --> landfall.toml:14:73
    |
-14 | auth = { auth_ur = "x", token = ***, token_file = "/t", password_file = "p" }
+14 | auth = { auth_ur = ***, token = ***, token_file = ****, password_file = *** }
    |                                                                         ^^^ not absolute
    |
    = help: write the path in full, from `/` on
