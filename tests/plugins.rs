@@ -392,7 +392,7 @@ fn environment(world: &World) {
         line = line.env(name, dir.path());
     }
     let answer = line.run();
-    assert_eq!(handler_ids(answer.success()), ["file", "http"], "{answer:#?}");
+    assert_eq!(handler_ids(answer.success()), ["file", "http", "swift", "s3", "glance"], "{answer:#?}");
 }
 
 /// What nobody chose, what the file chooses for all, and what is chosen for one handler.
@@ -422,6 +422,7 @@ fn isolation(world: &World) {
     // `auto` is what happens when nobody chooses.
     std::fs::write(sandbox.home("landfall.toml"), isolated.line()).unwrap();
     let answer = sandbox.landfall("handlers").json().env("XDG_STATE_HOME", sandbox.home("xdg")).run();
-    let expected = BTreeMap::from([("file", "inline"), ("http", "worker"), ("table", "worker")]);
+    let network = ["glance", "http", "s3", "swift", "table"].map(|id| (id, "worker"));
+    let expected = BTreeMap::from_iter([("file", "inline")].into_iter().chain(network));
     assert_eq!(isolations(answer.success()), expected, "{answer:#?}");
 }

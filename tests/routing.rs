@@ -115,7 +115,8 @@ fn nobody(world: &World) {
     let file = sandbox.store("disk.raw");
     noisy_file(&file, 4000, 1);
     let mut record = record_of(&file);
-    record["locations"] = json!([{ "url": "rbd://a/b/c/d" }, { "url": "swift://h/c/o" }]);
+    record["locations"] =
+        json!([{ "url": "rbd://a/b/c/d" }, { "url": "cinder://0c0f0e0a-6d0b-4d0c-8b0a-000000000001" }]);
     let answer = sandbox.place_value(&record, "disk");
     let document = answer.failure("unsupported", "no-handler", "request");
     assert_eq!(document["excluded"].as_array().unwrap().len(), 2, "why, for each: {answer:#?}");

@@ -196,7 +196,7 @@ fn odd_weights(world: &World) {
 fn store_type(world: &World) {
     let (sandbox, mut record) = with_files(world, &["a"]);
     record["locations"] = json!([
-        { "url": "swift+https://objects.example/v1/AUTH_x/c/o", "metrics": { "weight": 100 } },
+        { "url": "cinder://0c0f0e0a-6d0b-4d0c-8b0a-000000000001", "metrics": { "weight": 100 } },
         location(&sandbox, "a", &json!({})),
         { "url": "rbd://fsid/pool/image/snap" },
     ]);

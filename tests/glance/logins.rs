@@ -1,10 +1,9 @@
 //! The ways to log in, and what is seen of them.
 
-use std::fs;
-use std::path::Path;
+use crate::support::answer::CANARY;
+use crate::support::world::World;
 
 use super::site::Site;
-use crate::support::world::World;
 
 type Variables = Vec<(&'static str, String)>;
 
@@ -70,63 +69,72 @@ pub(crate) fn every_way(world: &World) {
         site.placed(&answer, "disk", "swift");
     }
 
-    let password = site.secret("password", &format!("{}\n", demo.password));
-    let catalog = "[catalog.images]\ntype = \"glance\"\n";
-    let by_file = format!(
-        "{catalog}[cloud.node]\nregion_name = \"RegionOne\"\ninterface = \"internal\"\n[cloud.node.auth]\nauth_url = \"{auth_url}\"\n\
-         username = \"demo\"\npassword_file = {password:?}\nproject_name = \"demo\"\n"
-    );
-    let by_entry = format!("{catalog}[cloud.node]\nentry = \"demo\"\nclouds_file = {clouds:?}\n");
-    for tables in [site.cloud("node", "demo", "") + catalog, by_file, by_entry] {
-        site.configure("", &tables);
-        site.placed(&site.sandbox.place(&id, "disk").run(), "disk", "swift");
+    // What is found in the caller's home, and what is set beside an entry.
+    std::fs::create_dir_all(site.sandbox.home(".config/openstack")).unwrap();
+    for name in ["clouds.yaml", "secure.yaml"] {
+        std::fs::copy(site.sandbox.home(name), site.sandbox.home(".config/openstack").join(name)).unwrap();
     }
-    // The positive control of all of these: nobody's login.
-    let wrong = site.cloud("node", "demo", "").replace("demo-password", "another");
-    site.configure("", &format!("{catalog}{wrong}"));
-    site.sandbox.place(&id, "disk").run().failure("denied", "keystone-denied", "request");
+    let at_home = |password: &str| {
+        let place = site.sandbox.place(&id, "disk").env("HOME", site.sandbox.home("")).env("OS_CLOUD", "demo");
+        place.env("OS_PASSWORD", password).run()
+    };
+    site.placed(&at_home(""), "disk", "swift");
+    at_home("wrong").failure("denied", "keystone-denied", "request");
 }
 
-/// Passwords and tokens, in what a run prints and keeps.
-pub(crate) fn no_secret(world: &World) {
+/// The same in tables of the configuration, with secrets in files.
+pub(crate) fn tables(world: &World) {
     let site = Site::new(world);
     let id = site.image("sw");
-    let secrets = [
-        site.services.person("demo").password,
-        site.services.person("glance").password,
-        site.services.application_credential().secret,
-    ];
-    let found = |directory: &Path| {
-        let text = everything(directory);
-        secrets.iter().filter(|secret| text.windows(secret.len()).any(|window| window == secret.as_bytes())).count()
-    };
-    assert_eq!(found(&site.sandbox.home(".")), 1, "the store's key, in its file: what the search is for");
-    let right = site.place(&id, "demo", "disk").run();
-    right.success();
-    let wrong = site.place("9f8b7c0e-53a2-4f0b-9c53-6f1c1f7d2a10", "demo", "none").run();
-    wrong.failure("not-found", "image", "request");
-    let denied = site.with(site.sandbox.place(&id, "none"), &site.openrc("demo")).env("OS_PROJECT_NAME", "other").run();
-    denied.failure("denied", "keystone-denied", "request");
-    for answer in [right, wrong, denied] {
-        assert!(secrets.iter().all(|secret| !answer.text().contains(secret)), "{answer:#?}");
-        assert!(!answer.text().contains("gAAAA"), "a token: {answer:#?}");
+    let auth_url = site.services.auth_url();
+    let demo = site.services.person("demo");
+    let credential = site.services.application_credential();
+    let file = |name: &str, text: &str| site.secret(name, &format!("{text}\n"));
+    let (password, token) = (file("password", &demo.password), file("token", &site.services.token("demo")));
+    let secret = file("secret", &credential.secret);
+    site.secret(
+        "clouds.yaml",
+        &format!(
+            "clouds: {{demo: {{auth: {{auth_url: '{auth_url}', username: demo, password: {}, project_name: demo}}}}}}",
+            demo.password
+        ),
+    );
+    let clouds = site.sandbox.home("clouds.yaml");
+    let catalog = "[catalog.images]\ntype = \"glance\"\n";
+    let node = format!(
+        "[cloud.node]\nregion_name = {:?}\ninterface = \"internal\"\n[cloud.node.auth]\nauth_url = {auth_url:?}\n",
+        site.services.region()
+    );
+    for (way, tables) in [
+        ("password", site.cloud("node", "demo", "")),
+        (
+            "password_file",
+            format!("{node}username = \"demo\"\npassword_file = {password:?}\nproject_name = \"demo\"\n"),
+        ),
+        ("token_file", format!("{node}token_file = {token:?}\nproject_id = {:?}\n", demo.project_id)),
+        (
+            "credential",
+            format!(
+                "{node}application_credential_id = {:?}\napplication_credential_secret_file = {secret:?}\n",
+                credential.id
+            ),
+        ),
+        ("entry", format!("[cloud.node]\nentry = \"demo\"\nclouds_file = {clouds:?}\n")),
+    ] {
+        site.configure("", &format!("{tables}{catalog}"));
+        let answer = site.sandbox.place(&id, "disk").run();
+        assert_eq!(answer.status, 0, "{way}: {answer:#?}");
+        site.placed(&answer, "disk", "swift");
     }
-    assert_eq!(found(&site.sandbox.home("state")), 0);
-    assert!(!everything(&site.sandbox.home("state")).windows(5).any(|window| window == b"gAAAA"));
-}
-
-/// The bytes of all files beneath a directory.
-fn everything(directory: &Path) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            bytes.extend(everything(&path));
-        } else {
-            bytes.extend(fs::read(&path).unwrap());
-        }
-    }
-    bytes
+    // A region that Keystone's catalog does not have, and somebody who is not of Keystone.
+    let elsewhere = site.cloud("node", "demo", "region_name = \"Elsewhere\"");
+    site.configure("", &format!("{elsewhere}{catalog}"));
+    let answer = site.sandbox.place(&id, "disk").run();
+    assert_eq!(answer.document()["error"]["code"], "no-endpoint", "{answer:#?}");
+    let wrong = site.cloud("node", "demo", "").replace("demo-password", CANARY);
+    site.configure("", &format!("{wrong}{catalog}"));
+    site.sandbox.place(&id, "disk").run().failure("denied", "keystone-denied", "request");
+    site.sandbox.only(&[]);
 }
 
 pub(crate) fn shown(world: &World) {

@@ -2,9 +2,15 @@
 
 use serde_json::json;
 
-use super::site::{IMAGE, Site};
+use crate::support::mounts::{Fs, OwnMount};
 use crate::support::record::record_of;
+use crate::support::seeded::Content;
 use crate::support::world::World;
+
+use super::site::{IMAGE, Site};
+
+/// More than Glance puts into one segment.
+const SEGMENTED: Content = Content::new((65 << 20) + 4321, 12);
 
 pub(crate) fn from_swift_by_its_uuid(world: &World) {
     let site = Site::new(world);
@@ -19,13 +25,39 @@ pub(crate) fn from_swift_by_its_uuid(world: &World) {
 pub(crate) fn from_the_file_store(world: &World) {
     let site = Site::new(world);
     let id = site.image("fs");
-    site.admin.copy(&id, "sw");
+    site.copy(&id, "sw");
     // A node that does not see the store takes the other one.
     site.placed(&site.place(&id, "demo", "disk").run(), "disk", "swift");
     site.configure("", &site.file_store_table(&id));
     let answer = site.place(&id, "demo", "disk").run();
     assert!(["reflink", "copy"].contains(&answer.success()["method"].as_str().unwrap()), "{answer:#?}");
     site.placed(&answer, "disk", "file");
+}
+
+/// Glance's file store is on the file system that disks are placed on.
+pub(crate) fn zero_copy(world: &World) {
+    let site = Site::on(world, Fs::Xfs);
+    let images = site.file_store(&site.image("fs"));
+    let here = site.sandbox.store("images");
+    std::fs::create_dir(&here).unwrap();
+    let _mount = OwnMount::bind(&here, &images);
+    let id = site.image("fs");
+    assert!(here.join(&id).exists(), "Glance has put it here");
+    let table = site.file_store_table(&id);
+    site.configure("", &format!("{table}mountpoint = {here:?}\n"));
+    let answer = site.place(&id, "demo", "disk").run();
+    assert_eq!(answer.success()["method"], "reflink", "{answer:#?}");
+    site.placed(&answer, "disk", "file");
+    // A node that does not see the store reads it through Glance.
+    site.configure("", "");
+    site.placed(&site.place(&id, "demo", "disk").run(), "disk", "glance");
+}
+
+pub(crate) fn segmented(world: &World) {
+    let site = Site::new(world);
+    let id = site.admin.create("segmented");
+    site.admin.upload_chunked(&id, "sw", &SEGMENTED.bytes());
+    site.placed_of(SEGMENTED, &site.place(&id, "demo", "disk").run(), "disk", "swift");
 }
 
 pub(crate) fn large_object(world: &World) {
@@ -38,7 +70,7 @@ pub(crate) fn large_object(world: &World) {
 pub(crate) fn weights(world: &World) {
     let site = Site::new(world);
     let id = site.image("fs");
-    site.admin.copy(&id, "sw");
+    site.copy(&id, "sw");
     let weighted = |url: &str, weight: &str, there: &str| {
         let metrics = json!({ "weight": weight, "node-weights": { "novahost2": there } });
         json!({ "url": url, "metadata": { "metrics": metrics } })
@@ -63,7 +95,7 @@ pub(crate) fn weights(world: &World) {
 pub(crate) fn stores(world: &World) {
     let site = Site::new(world);
     let id = site.image("fs");
-    site.admin.copy(&id, "sw");
+    site.copy(&id, "sw");
     let tables = site.file_store_table(&id);
     for (selection, first) in [
         (r#"{ store-type = ["swift", "file"] }"#, "swift"),
@@ -92,6 +124,12 @@ pub(crate) fn hidden(world: &World) {
     let plan = site.sandbox.plan(&id, "planned").run();
     assert_eq!((Site::order(plan.success()).len(), Site::attempts(plan.success())), (0, vec!["glance".to_owned()]));
     site.placed(&site.sandbox.place(&id, "disk").run(), "disk", "glance");
+    // A service's login without the role `service` is told of, and lists nothing either.
+    let stranger = site.cloud("node", "other", &endpoint);
+    site.configure("", &format!("{caller}{stranger}{catalog}service_cloud = \"node\"\n"));
+    let answer = site.sandbox.place(&id, "disk").run();
+    assert!(answer.stderr.contains("image-denied"), "{answer:#?}");
+    site.placed(&answer, "disk", "glance");
     // The service's login lists them.
     site.configure("", &format!("{caller}{node}{catalog}service_cloud = \"node\"\n"));
     let plan = site.sandbox.plan(&id, "planned").run();

@@ -1,15 +1,21 @@
 //! Services that are down.
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::site::{IMAGE, Site};
 use crate::support::record::record_of;
+use crate::support::seeded::Content;
 use crate::support::world::World;
+
+use super::site::{IMAGE, Site};
+
+/// More than what is on its way between Glance and a worker that does not read.
+const LARGE: Content = Content::new((32 << 20) + 777, 13);
 
 pub(crate) fn one_by_one(world: &World) {
     let site = Site::new(world);
     let id = site.image("fs");
-    site.admin.copy(&id, "sw");
+    site.copy(&id, "sw");
     let only_swift = site.image("sw");
     site.placed(&site.place(&id, "demo", "disk").run(), "disk", "swift");
 
@@ -62,5 +68,33 @@ pub(crate) fn another_catalog(world: &World) {
         site.placed(&site.sandbox.place("own", "disk").run(), "disk", "file");
         site.sandbox.place(&id, "disk").run().failure("unavailable", "connect-refused", "request");
         site.services.start("glance");
+    }
+}
+
+/// Glance is killed while it gives the bytes itself, and is back, or is not.
+pub(crate) fn midway(world: &World) {
+    let site = Site::new(world);
+    let id = site.image_of(LARGE, "fs");
+    // What can only be read from its start is not kept, however large.
+    site.configure("", "[limits]\nbandwidth = \"8MiB\"\nresume_bytes = \"1MiB\"\n");
+    for is_back in [true, false] {
+        let running = site.begun(site.place(&id, "demo", "disk"));
+        // Nothing is decided before it is known whether Glance is back.
+        running.signal(Signal::SIGSTOP);
+        site.services.kill("glance");
+        if is_back {
+            site.services.start("glance");
+        }
+        running.signal(Signal::SIGCONT);
+        let answer = running.finish();
+        if is_back {
+            site.placed_of(LARGE, &answer, "disk", "glance");
+        } else {
+            let error = &answer.document()["error"];
+            assert_eq!((answer.status, &error["kind"]), (14, &json!("unavailable")), "{answer:#?}");
+            let lost = ["connect-refused", "connection-lost", "short-body"];
+            assert!(error["code"].as_str().is_some_and(|code| lost.contains(&code)), "{answer:#?}");
+        }
+        site.sandbox.only(&[]);
     }
 }

@@ -1,11 +1,13 @@
 //! A node of a cloud: its configuration, its people, and images of the cloud.
 
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::support::answer::Answer;
-use crate::support::command::Landfall;
+use crate::support::command::{Landfall, Running};
 use crate::support::mounts::Fs;
 use crate::support::openstack::{Glance, Group, OpenStack, request};
 use crate::support::sandbox::Sandbox;
@@ -14,6 +16,11 @@ use crate::support::world::World;
 
 /// Not a multiple of anything.
 pub(crate) const IMAGE: Content = Content::new((3 << 20) + 777, 11);
+
+/// Longer than Glance takes on a busy machine to end what it has done.
+const BOUND: Duration = Duration::from_secs(60);
+/// What a placement that has begun has at least.
+const PART: u64 = 128 << 10;
 
 /// One test's node, and the services.
 pub(crate) struct Site<'w> {
@@ -25,8 +32,13 @@ pub(crate) struct Site<'w> {
 impl<'w> Site<'w> {
     /// With all services to itself: Glance keeps its images in SQLite here, and answers with 500 where several write at once.
     pub(crate) fn new(world: &'w World) -> Self {
+        Self::on(world, Fs::Temp)
+    }
+
+    /// The same with targets on this file system.
+    pub(crate) fn on(world: &'w World, fs: Fs) -> Self {
         let services = OpenStack::alone(world, Group::Glance);
-        let site = Self { admin: services.glance("admin"), services, sandbox: Sandbox::on(world, Fs::Temp) };
+        let site = Self { admin: services.glance("admin"), services, sandbox: Sandbox::on(world, fs) };
         site.configure("", "");
         site
     }
@@ -56,9 +68,25 @@ impl<'w> Site<'w> {
 
     /// An image that everybody may see, its bytes in this store; gives its id.
     pub(crate) fn image(&self, store: &str) -> String {
+        self.image_of(IMAGE, store)
+    }
+
+    /// The same with these bytes.
+    pub(crate) fn image_of(&self, content: Content, store: &str) -> String {
         let id = self.admin.create("image");
-        self.admin.upload(&id, store, &IMAGE.bytes());
+        self.admin.upload(&id, store, &content.bytes());
         id
+    }
+
+    /// Has Glance copy it to another store, and waits until nothing of that goes on any more.
+    pub(crate) fn copy(&self, id: &str, store: &str) {
+        self.admin.copy(id, store);
+        let ended = |task: &Value| ["success", "failure"].contains(&task["status"].as_str().unwrap());
+        let end = Instant::now() + BOUND;
+        while !self.admin.get(&format!("{id}/tasks")).ok().json()["tasks"].as_array().unwrap().iter().all(ended) {
+            assert!(Instant::now() < end, "the copy of {id} goes on");
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Who logs in by a password, as an `openrc` has it.
@@ -104,12 +132,25 @@ impl<'w> Site<'w> {
     /// Fails unless the target has the image's bytes and the answer says that this handler brought them; removes it.
     #[track_caller]
     pub(crate) fn placed(&self, answer: &Answer, target: &str, handler: &str) {
+        self.placed_of(IMAGE, answer, target, handler);
+    }
+
+    /// The same of an image of these bytes.
+    #[track_caller]
+    pub(crate) fn placed_of(&self, content: Content, answer: &Answer, target: &str, handler: &str) {
         let document = answer.success();
         assert_eq!(document["handler"], handler, "{answer:#?}");
         assert_ne!(document["verified"], "no", "{answer:#?}");
         let path = self.sandbox.out(target);
-        assert!(std::fs::read(&path).unwrap() == IMAGE.bytes(), "{}", path.display());
+        content.assert_at(&path);
         std::fs::remove_file(path).unwrap();
+    }
+
+    /// Starts a placement, and waits until a part is there.
+    pub(crate) fn begun(&self, command: Landfall) -> Running {
+        let running = command.args(["--progress", "json"]).spawn();
+        running.line(|line| done(line).is_some_and(|done| done >= PART)).expect("a part arrives");
+        running
     }
 
     /// Locations, in the order in which they are tried, of a plan.
@@ -151,4 +192,10 @@ impl<'w> Site<'w> {
         glance.upload(&id, "sw", &IMAGE.bytes());
         id
     }
+}
+
+/// How much is there, if the line of progress says so.
+fn done(line: &str) -> Option<u64> {
+    let event: Value = serde_json::from_str(line).ok()?;
+    (event["event"] == "bytes").then(|| event["done"].as_u64()).flatten()
 }
