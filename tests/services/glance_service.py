@@ -16,7 +16,10 @@ def configure(state, installation):
     # Whoever reads holds up nobody who writes.
     with closing(sqlite3.connect(data / "glance.db")) as database:
         database.execute("PRAGMA journal_mode = WAL")
-    (data / "swift-store.conf").write_text(f"""
+    store = data / "swift-store.conf"
+    # It holds a password.
+    store.touch(mode=0o600)
+    store.write_text(f"""
 [landfall]
 auth_address = {state.url("keystone")}/v3
 user = service:glance
