@@ -224,8 +224,8 @@ typedef struct imgh_host {
    * catalog.cloud, catalog.service), JSON (cloud). Given while open or transfer runs. *len is its length; it is copied to buf when cap is enough, otherwise nothing is copied and 0
    * is returned all the same. */
   imgh_status (*secret)(imgh_call *call, imgh_str name, void *buf, size_t cap, size_t *len, imgh_error *err);
-  /* [work] Output `number` of `size` bytes, once each; in this version there is exactly one, number 0. meta is JSON
-   * (output-meta) or empty. transfer and unpack only. */
+  /* [work] Output `number` of `size` bytes, once each: 0 for the first disk, 1 for the next, without a gap; transfer has
+   * one. meta is JSON (output-meta) or empty. transfer and unpack only. */
   imgh_status (*open_output)(imgh_call *call, uint32_t number, uint64_t size, imgh_str meta, const imgh_output **out,
                              imgh_error *err);
   /* [work] The operation's answer, JSON. The last one before the function returns 0 counts. */
@@ -255,10 +255,11 @@ typedef struct imgh_handler {
   /* [work] kind source: open the request's location. The same one may be opened several times. */
   imgh_status (*open)(imgh_instance *self, imgh_call *call, imgh_str request, const imgh_source **out,
                       imgh_error *err);
-  /* [work] kind filter: a source that reads from `in`. Not called in this version. */
+  /* [work] kind filter: a source that reads from `in`, front to back. Its read is called once, for the whole. */
   imgh_status (*filter)(imgh_instance *self, imgh_call *call, imgh_str request, const imgh_input *in,
                         const imgh_source **out, imgh_error *err);
-  /* [work] kind unpack: read `in`, write output 0. */
+  /* [work] kind unpack: read `in`, write the outputs. result(): what the container says of the machine that the disks are
+   * for, a JSON object; or nothing. */
   imgh_status (*unpack)(imgh_instance *self, imgh_call *call, imgh_str request, const imgh_input *in, imgh_error *err);
   /* [work] kind select: result(): JSON, an array of (ranked), for the request (select-request). Not called in this
    * version. */

@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use crate::abi::*;
 use crate::crossing::{blank_error, copy_least, lend_text, lie, take_outcome};
 use crate::error::{Error, ErrorKind, Result};
@@ -157,8 +159,10 @@ impl Call {
         })
     }
 
-    /// Opens output `number` for `size` bytes, once each; in this version there is one, number 0. For `transfer` and
-    /// `unpack`; fails with `no-outputs` in every other operation. To be ended with [`Output::finish`].
+    /// Opens output `number` for `size` bytes, once each: number 0 for the first disk, 1 for the next, without a gap. For
+    /// `transfer`, which has one, and `unpack`; fails with `no-outputs` in every other operation, and with `several-disks`
+    /// where the caller wants one disk. What `meta` says of the disk is written beside it. To be ended with
+    /// [`Output::finish`].
     pub fn output(&self, number: u32, size: u64, meta: &OutputMeta) -> Result<Output> {
         let meta = serde_json::to_string(meta).map_err(|error| lie("bad-meta", error.to_string()))?;
         let table = self.attempt(|host, raw| {
@@ -171,6 +175,12 @@ impl Call {
             unsafe { copy_least(out, "imgh_output") }
         })?;
         Ok(Output::new(self.clone(), table))
+    }
+
+    /// Says what the container knows of the machine that the disks are for: processors, memory, networks, as a JSON object.
+    /// For `unpack`; written beside the disks. The last one counts.
+    pub fn describe(&self, machine: &Map<String, Value>) -> Result<()> {
+        self.answer(machine)
     }
 
     /// One line for the operator, cut off after 2000 bytes. Never a secret. Warnings and errors go to the agent's

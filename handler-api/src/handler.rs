@@ -15,7 +15,7 @@ use crate::source::Source;
 /// **Who calls, and when.** The host, through the glue that [`export!`](crate::export!) makes: `info` while plugins are
 /// being looked at; `new` once for a configuration in the agent, once for a job in a worker; `probe` once for each pair
 /// of handler and location; `open` and the others once an attempt, `open` again for a location that is opened again.
-/// `filter`, `select` and `delete_stored` are not called in this version. **Processes.** The same plugin runs in the
+/// `filter` and `unpack` once an attempt; `select` and `delete_stored` are not called in this version. **Processes.** The same plugin runs in the
 /// agent or in a worker, a process of its own that is killed when its job is over: nothing that must survive may be
 /// left to a destructor. **Threads.** Each operation has a thread that the host lent, several run at once, and a method
 /// may block it: other operations go on. Waiting on the network is done with tokio, on a small runtime of the plugin's
@@ -59,14 +59,17 @@ pub trait ImageHandler: Send + Sync + Sized + 'static {
         Err(Error::unsupported("open"))
     }
 
-    /// Kind `filter`: a source that reads from `input`, which may be kept like `call`.
+    /// Kind `filter`: a source that reads from `input`, front to back; both `input` and `call` may be kept in it. It is read
+    /// once, as a whole, and need know no size.
     async fn filter(&self, call: &Call, request: &Request, input: Input) -> Result<Box<dyn Source>> {
         let _ = (call, request, input);
         Err(Error::unsupported("filter"))
     }
 
-    /// Kind `unpack`: turns `input` into a raw disk, output 0 of [`Call::output`]. A format that cannot be read front
-    /// to back says [`HandlerInfo::ranged_input`](HandlerInfo::ranged_input()).
+    /// Kind `unpack`: turns `input` into raw disks, the outputs 0, 1, ... of [`Call::output`]. A format that can never be
+    /// read front to back says [`HandlerInfo::ranged_input`](HandlerInfo::ranged_input()). Where only some files of a
+    /// format cannot, it just reads on at an earlier offset and returns the error `input-forward-only` that comes of it:
+    /// the host then spools the input, and calls once more with one that has any offset.
     async fn unpack(&self, call: &Call, request: &Request, input: Input) -> Result<()> {
         let _ = (call, request, input);
         Err(Error::unsupported("unpack"))

@@ -50,6 +50,10 @@ pub struct ImageRecord {
     /// `bare`, `ova`, `compressed`, ...
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_format: Option<String>,
+    /// How the container, or the disk in the container `compressed`, is compressed as a whole: `gzip`, `zstd`, `xz`, `bzip2`,
+    /// or `none`. Landfall's own member; absent, it is none, and gzip in the container `compressed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<String>,
     /// MiB of memory that an instance must have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_ram: Option<u64>,
@@ -118,6 +122,10 @@ pub struct Location {
     /// This location's container format, where it differs from the image's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_format: Option<String>,
+    /// This location's compression, where it differs from the image's. With a disk or container format of its own, a location
+    /// has none unless it says so here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<String>,
     /// The number of bytes stored here, where it differs from the image's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,

@@ -160,7 +160,7 @@ impl Decision {
             .map(|attempt| PlannedAttempt {
                 locations: locations(attempt),
                 handlers: attempt.handlers().into_iter().map(str::to_owned).collect(),
-                chain: attempt.chain_name().to_owned(),
+                chain: attempt.chain_name(),
                 store: attempt.belonging.store.as_ref().map(|store| store.id.clone()).filter(|id| !id.is_empty()),
                 verify: match &attempt.expected.digest {
                     Some(digest) => digest.algorithm.name().to_owned(),

@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
 
+use crate::stored_form::StoredForm;
+
 /// A digest algorithm, by the name that Python's hashlib and so Glance's `os_hash_algo` gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Algorithm {
@@ -203,9 +205,7 @@ impl Digest {
     /// The digest that `record` gives for the bytes at `location`: the location's own, else the image's if the location
     /// holds the image in the image's own form. `None` when the record gives none that counts.
     pub(crate) fn of_location(record: &ImageRecord, location: &Location, legacy_md5: bool) -> Result<Option<Self>> {
-        let other_form = |own: &Option<String>, image: &Option<String>| own.is_some() && own != image;
-        let own_form = other_form(&location.disk_format, &record.disk_format)
-            || other_form(&location.container_format, &record.container_format);
+        let own_form = StoredForm::is_other(record, location);
         let candidates = [
             (location.os_hash_algo.as_deref(), location.os_hash_value.as_deref(), false),
             (record.os_hash_algo.as_deref(), record.os_hash_value.as_deref(), own_form),

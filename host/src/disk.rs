@@ -144,6 +144,31 @@ pub(crate) fn write_journal(file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> 
     write_all(Point::JournalWrite, file, bytes, offset)
 }
 
+/// Makes the directory `name`, which must not exist, for its owner alone.
+pub(crate) fn make_directory(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    retry(|| faults::call(Point::DirectoryMake, || Ok(rustix::fs::mkdirat(parent, name, Mode::RWXU)?)))
+}
+
+/// Makes the document `name` in a directory of disks, which must not exist.
+pub(crate) fn create_document(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
+    retry(|| {
+        faults::call(Point::DirectoryFile, || {
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;
+            Ok(rustix::fs::openat(directory, name, flags, STAGE_MODE)?)
+        })
+    })
+}
+
+/// Writes all of a document.
+pub(crate) fn write_document(file: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    write_all(Point::DirectoryWrite, file, bytes, 0)
+}
+
+/// Removes the directory `name`, which must be empty.
+pub(crate) fn remove_directory(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    retry(|| faults::effect(Point::DirectoryRemove, || Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)))
+}
+
 /// Waits until a journal's bytes are on the disk.
 pub(crate) fn sync_journal(file: BorrowedFd<'_>) -> io::Result<()> {
     retry(|| faults::effect(Point::JournalSync, || Ok(rustix::fs::fdatasync(file)?)))

@@ -60,6 +60,18 @@ points! {
     StageUnlink = "stage.unlink",
     /// A named stage that nobody owned any more.
     StageCollect = "stage.collect",
+    /// A hidden directory beside the target, for several disks.
+    DirectoryMake = "directory.make",
+    /// The document that describes the disks.
+    DirectoryFile = "directory.file",
+    /// A write into that.
+    DirectoryWrite = "directory.write",
+    /// `fsync` of the directory of the disks.
+    DirectorySync = "directory.sync",
+    /// A name in a directory of disks that is given up.
+    DirectoryUnlink = "directory.unlink",
+    /// `rmdir` of such a directory.
+    DirectoryRemove = "directory.remove",
     /// The remembered digest of a source.
     LedgerRemember = "ledger.remember",
     /// `fsync` of the stage.
@@ -86,6 +98,8 @@ points! {
     LedgerCrash = "ledger.crash",
     /// The intent to remove.
     RemoveIntent = "remove.intent",
+    /// A placed directory gets a hidden name.
+    RemoveRename = "remove.rename",
     /// `unlink` of the placement.
     RemoveUnlink = "remove.unlink",
     /// `fsync` of its directory.

@@ -13,10 +13,10 @@ use crate::config::{Config, Store};
 use crate::decision::Decision;
 use crate::engine::{self, Method, Moved, NodeLimits, Want};
 use crate::identity::FileVersion;
-use crate::ledger::{Deed, Facts, Ledger, Subject};
+use crate::ledger::{Deed, Facts, Job, Ledger, Subject};
 use crate::plugin::{CallContext, Handler};
 use crate::progress::Watch;
-use crate::publish::{self, Dress, Published, publish};
+use crate::publish::{self, Dress, Published, publish, publish_directory};
 use crate::redact;
 use crate::route::{Asked, Attempt, Chain, Form, Plan, route};
 use crate::selection::select;
@@ -39,8 +39,10 @@ pub(crate) enum Access {
 pub(crate) struct Order<'a> {
     /// The image.
     pub(crate) image: &'a Image,
-    /// Where the disk goes.
+    /// Where the disk goes, or the directory of the disks.
     pub(crate) target: &'a Path,
+    /// Whether the target is a directory for however many disks the image has.
+    pub(crate) directory: bool,
     /// In which form.
     pub(crate) form: Form,
     /// For what use.
@@ -81,7 +83,7 @@ impl Node<'_> {
         cancel: &Cancel,
         watch: &dyn Watch,
     ) -> Result<Placed> {
-        let target = self.open_target(order)?;
+        let target = Arc::new(self.open_target(order)?);
         let job = self.ledger.begin_job()?;
         let selection = select(&order.image.record, self.config); // 1
         let plan = self.route(order, &selection, decision, cancel)?; // 2
@@ -89,12 +91,12 @@ impl Node<'_> {
         while trials.next_attempt() {
             let mut place = || -> Result<Placed> {
                 let mut stage = Stage::open(&target, self.config.stage_keep, order.dress.owner)?; // 3
-                let moved = self.move_bytes(order, &mut trials, &mut stage)?; // 4
+                let mut moved = self.move_bytes(order, &mut trials, &mut stage)?; // 4
                 let attempt = trials.attempt()?;
                 let verified = verify(&moved, &stage, &attempt.expected)?; // 5
-                let facts = facts(order, attempt, &moved, verified);
+                let mut facts = facts(order, attempt, &moved, verified);
                 cancel.check()?;
-                let published = publish(&mut stage, &moved, &order.dress, self.ledger, &job, facts.clone())?; // 6
+                let published = self.publish(order, &mut stage, &mut moved, &job, &mut facts)?; // 6
                 self.record(order, trials.decision(), &stage, &moved, &published, facts) // 7
             };
             let outcome = place();
@@ -127,9 +129,13 @@ impl Node<'_> {
 
     /// What no attempt could do is refused before the first.
     fn refuse_impossible(&self, order: &Order<'_>) -> Result<()> {
-        let Some(size) = order.dress.size else { return Ok(()) };
         let refuse =
             |kind, code: &'static str, message: String| Err(Error::new(kind, code, message).scoped(Scope::Request));
+        if order.directory && (order.form == Form::AsIs || order.dress.size.is_some() || order.dress.replace) {
+            let message = "a directory of disks is new, its disks are raw and have their own size";
+            return refuse(ErrorKind::Invalid, "directory-options", message.to_owned());
+        }
+        let Some(size) = order.dress.size else { return Ok(()) };
         if order.form == Form::AsIs && order.image.record.disk_format.as_deref() != Some("raw") {
             return refuse(ErrorKind::Invalid, "size-not-raw", "only a raw disk can be grown".to_owned());
         }
@@ -164,13 +170,15 @@ impl Node<'_> {
         possible.map(|()| plan)
     }
 
-    fn move_bytes(&self, order: &Order<'_>, trials: &mut Trials<'_>, stage: &mut Stage<'_>) -> Result<Moved> {
+    fn move_bytes(&self, order: &Order<'_>, trials: &mut Trials<'_>, stage: &mut Stage) -> Result<Moved> {
         let attempt = trials.attempt()?.clone();
         let want = Want {
             digest: attempt.expected.digest.as_ref(),
             size: attempt.size,
             limit: self.config.limits.disk_bytes,
-            share: order.access == Access::ReadOnly && attempt.belonging.hardlink,
+            disks: if order.directory { self.config.limits.disks } else { 1 },
+            overcommit: self.config.limits.overcommit,
+            share: order.access == Access::ReadOnly && attempt.belonging.hardlink && !order.directory,
             links: attempt.belonging.hardlink,
             dress: &order.dress,
             remembered: self.ledger,
@@ -183,18 +191,33 @@ impl Node<'_> {
         };
         let origin = trials.origin(&attempt)?;
         let mut bytes = 0;
-        let moved = match (&attempt.chain, &attempt.unpacking) {
+        let moved = match (&attempt.chain, attempt.shaping.is_none()) {
             (Chain::Transfer, _) => {
                 engine::from_transfer(attempt.handler.as_ref(), &attempt.request, stage, &want, &origin.call)
             }
-            (Chain::Source, None) => engine::from_source(origin, trials, stage, &want, &mut bytes),
-            (Chain::Source, Some(unpacking)) => {
-                let unpacker = trials.unpacker(unpacking)?;
-                engine::through_unpacker(origin, trials, &unpacker, stage, &want, &mut bytes)
+            (Chain::Source, true) => engine::from_source(origin, trials, stage, &want, &mut bytes),
+            (Chain::Source, false) => {
+                let shaping = attempt.shaping.map(|step| trials.shaper(step));
+                engine::shaped(origin, trials, &shaping, stage, &want, &mut bytes)
             }
         };
         trials.arrived(moved.as_ref().map_or(bytes, |moved| moved.bytes));
         moved
+    }
+
+    fn publish(
+        &self,
+        order: &Order<'_>,
+        stage: &mut Stage,
+        moved: &mut Moved,
+        job: &Job,
+        facts: &mut Facts,
+    ) -> Result<Published> {
+        if order.directory {
+            publish_directory(stage, moved, &order.dress, self.ledger, job, facts)
+        } else {
+            publish(stage, moved, &order.dress, self.ledger, job, facts.clone())
+        }
     }
 
     /// Confirms the placement in the ledger, with the decision that led to it, and remembers what was learnt of the source.
@@ -202,7 +225,7 @@ impl Node<'_> {
         &self,
         order: &Order<'_>,
         decision: &Decision,
-        stage: &Stage<'_>,
+        stage: &Stage,
         moved: &Moved,
         published: &Published,
         mut facts: Facts,
@@ -257,9 +280,10 @@ fn facts(order: &Order<'_>, attempt: &Attempt, moved: &Moved, verified: Verified
         digest: if verified == Verified::No { None } else { attempt.expected.digest.clone() },
         verified,
         bytes: moved.bytes,
-        format: match &attempt.unpacking {
+        format: match &attempt.shaping.unpacker {
             Some(_) => "raw".to_owned(),
-            None => redact::printable(&attempt.expected.disk_format),
+            None => redact::printable(&attempt.expected.form.disk),
         },
+        disks: Vec::new(),
     }
 }

@@ -12,7 +12,8 @@ use crate::engine::Method;
 use crate::faults::Point;
 use crate::identity::FileVersion;
 use crate::ledger::{Ledger, Placement};
-use crate::target::{Occupant, Target, exists};
+use crate::stage::{hidden_name, refuse_foreign, remove_with_disks};
+use crate::target::{Target, exists};
 
 /// Removes the placement at `path`; gives what it was.
 pub(crate) fn remove(ledger: &Ledger, path: &Path) -> Result<Placement> {
@@ -21,8 +22,22 @@ pub(crate) fn remove(ledger: &Ledger, path: &Path) -> Result<Placement> {
     let placement = ours(ledger, &target)?;
     let store_file = shared_file(&target, &placement);
     let job = ledger.begin_job()?;
-    ledger.intend_remove(&job, &placement)?;
-    if let Err(error) = disk::unlink(Point::RemoveUnlink, target.directory(), target.name()) {
+    let hidden = if placement.facts.disks.is_empty() {
+        None
+    } else {
+        refuse_foreign(target.directory(), target.name())?;
+        Some(hidden_name("removed")?)
+    };
+    ledger.intend_remove(&job, &placement, hidden.as_deref())?;
+    // All disks of a directory go at once.
+    let gone = match &hidden {
+        None => disk::unlink(Point::RemoveUnlink, target.directory(), target.name()),
+        Some(hidden) => {
+            let parent = target.directory();
+            disk::rename_new(Point::RemoveRename, parent, target.name(), parent, hidden)
+        }
+    };
+    if let Err(error) = gone {
         ledger.restore(&placement)?;
         let what = format_args!("remove {}", target.path().display());
         return Err(Error::os(&error, what).scoped(Scope::Request));
@@ -31,6 +46,11 @@ pub(crate) fn remove(ledger: &Ledger, path: &Path) -> Result<Placement> {
     // so at its next start.
     disk::sync_directory(Point::RemoveSyncDirectory, target.directory())
         .map_err(|error| Error::os(&error, "sync the directory of what was removed").scoped(Scope::Node))?;
+    if let Some(hidden) = &hidden {
+        // Where this fails, the next start of any command goes on with it.
+        remove_with_disks(target.directory(), hidden)
+            .map_err(|error| Error::os(&error, "remove the disks of a directory").scoped(Scope::Node))?;
+    }
     ledger.forget(&placement, &record(&placement, None))?;
     if let Some((file, before)) = store_file {
         // Best effort: at worst the store's file is hashed once more.
@@ -109,7 +129,7 @@ fn ours(ledger: &Ledger, target: &Target) -> Result<Placement> {
             let message = format!("the placement at {path} is gone already; the ledger has forgotten it");
             refuse(ErrorKind::NotFound, "placement-gone", message)
         }
-        (Some(Occupant::File(version)), Some(placement)) if version.identity.is(&placement.identity) => Ok(placement),
+        (Some(occupant), Some(placement)) if occupant.is(&placement.identity) => Ok(placement),
         (Some(_), Some(_)) => {
             let message = format!("what stands at {path} is not the file that was placed there");
             refuse(ErrorKind::Denied, "not-the-placement", message)

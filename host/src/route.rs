@@ -16,7 +16,9 @@ use crate::digest::Digest;
 use crate::ledger::{Benched, Subject};
 use crate::plugin::{CallContext, Handler};
 use crate::redact::{self, printable};
+use crate::shaping::{Shaping, Step};
 use crate::store::{Belonging, belonging};
+use crate::stored_form::StoredForm;
 use crate::verify::Expected;
 
 /// What form of the image the caller wants.
@@ -47,15 +49,6 @@ impl Chain {
     }
 }
 
-/// What makes a raw disk of the bytes that the source gives.
-#[derive(Clone)]
-pub(crate) struct Unpacking {
-    /// Who.
-    pub(crate) handler: Arc<dyn Handler>,
-    /// What it is asked.
-    pub(crate) request: Request,
-}
-
 /// One thing to try.
 #[derive(Clone)]
 pub(crate) struct Attempt {
@@ -74,24 +67,23 @@ pub(crate) struct Attempt {
     /// Stored bytes, as the record says.
     pub(crate) size: Option<u64>,
     /// What follows the source, for an image that is not a raw disk yet.
-    pub(crate) unpacking: Option<Unpacking>,
+    pub(crate) shaping: Shaping<Step>,
 }
 
 impl Attempt {
     /// The ids of its handlers, in the order of the chain.
     pub(crate) fn handlers(&self) -> Vec<&str> {
-        let unpacker = self.unpacking.as_ref().map(|unpacking| unpacking.handler.info().id.as_str());
-        std::iter::once(self.handler.info().id.as_str()).chain(unpacker).collect()
+        std::iter::once(self.handler.info().id.as_str()).chain(self.shaping.ids()).collect()
     }
 
-    /// Bytes of the scratch file that it needs, if it needs one and they are known.
+    /// Bytes of the scratch file that it needs, if it needs one and they are known: those of an inflated one are not.
     pub(crate) fn scratch(&self) -> Option<u64> {
-        self.unpacking.as_ref().filter(|unpacking| unpacking.handler.info().ranged_input).and(self.size)
+        self.size.filter(|_| self.shaping.spools() && self.shaping.filter.is_none())
     }
 
     /// What its handlers do.
-    pub(crate) fn chain_name(&self) -> &'static str {
-        if self.unpacking.is_some() { "source, unpack" } else { self.chain.name() }
+    pub(crate) fn chain_name(&self) -> String {
+        std::iter::once(self.chain.name()).chain(self.shaping.words()).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -129,8 +121,8 @@ struct Prepared {
     belonging: Belonging,
     expected: Expected,
     size: Option<u64>,
-    /// The handlers that make a raw disk of it, where it is not one; one of them is needed.
-    unpackers: Option<Vec<Arc<dyn Handler>>>,
+    /// The handlers of each step that it needs to become a raw disk; one of each is needed.
+    shapers: Shaping<Vec<Arc<dyn Handler>>>,
 }
 
 /// Tells whether a handler is on the bench for a subject; without one, for any.
@@ -206,7 +198,7 @@ pub(crate) fn route(
     (router.plan, possible)
 }
 
-/// What came of asking a handler about a location, and unpackers about what it would give: the attempts, and which of them
+/// What came of asking a handler about a location, and filters and unpackers about what it would give: the attempts, and which of them
 /// will not, why.
 #[derive(Default)]
 struct Pair {
@@ -318,13 +310,17 @@ impl Router<'_> {
         let prepared = refuse_outside_stores(&location, &belonging)
             .and_then(|()| self.expected(&location, &belonging))
             .and_then(|expected| {
-                let unpackers = self.unpackers(&expected)?;
+                let shapers = self.shapers(&expected)?;
                 let mut request = self.bare_request();
                 hand_on(&location, &mut request);
                 request.store = belonging.store.clone();
                 request.named_by_caller = self.image.origin == Origin::Caller;
-                let size = location.size.or(self.image.record.size.filter(|_| !self.has_own_form(&location)));
-                Ok(Prepared { location: Some(index), request, belonging, expected, size, unpackers })
+                let size = location.size.or(self
+                    .image
+                    .record
+                    .size
+                    .filter(|_| !StoredForm::is_other(&self.image.record, &location)));
+                Ok(Prepared { location: Some(index), request, belonging, expected, size, shapers })
             });
         match prepared {
             Ok(prepared) => Some(prepared),
@@ -339,23 +335,16 @@ impl Router<'_> {
     fn prepare_without_location(&mut self) -> Option<Prepared> {
         let belonging = Belonging::default();
         let expected = self.expected(&landfall_handler_api::Location::default(), &belonging);
-        match expected.and_then(|expected| Ok((self.unpackers(&expected)?, expected))) {
-            Ok((unpackers, expected)) => {
+        match expected.and_then(|expected| Ok((self.shapers(&expected)?, expected))) {
+            Ok((shapers, expected)) => {
                 let (request, size) = (self.bare_request(), self.image.record.size);
-                Some(Prepared { location: None, request, belonging, expected, size, unpackers })
+                Some(Prepared { location: None, request, belonging, expected, size, shapers })
             }
             Err(error) => {
                 self.refusals.push(error);
                 None
             }
         }
-    }
-
-    fn has_own_form(&self, location: &landfall_handler_api::Location) -> bool {
-        let record = &self.image.record;
-        let differs = |own: &Option<String>, image: &Option<String>| own.is_some() && own != image;
-        differs(&location.disk_format, &record.disk_format)
-            || differs(&location.container_format, &record.container_format)
     }
 
     fn bare_request(&self) -> Request {
@@ -369,14 +358,7 @@ impl Router<'_> {
 
     fn expected(&self, location: &landfall_handler_api::Location, belonging: &Belonging) -> Result<Expected> {
         let record = &self.image.record;
-        let form = |own: &Option<String>, image: &Option<String>, what: &str| {
-            own.clone().or_else(|| image.clone()).ok_or_else(|| {
-                let message = format!("the record gives no {what}");
-                Error::new(ErrorKind::Invalid, "record-format", message).scoped(Scope::Image)
-            })
-        };
-        let disk_format = form(&location.disk_format, &record.disk_format, "disk_format")?;
-        let container_format = form(&location.container_format, &record.container_format, "container_format")?;
+        let form = StoredForm::of(record, location)?;
         let digest = if belonging.never_verifies() {
             None
         } else {
@@ -390,29 +372,35 @@ impl Router<'_> {
         };
         // A location in another form is still the same disk.
         let virtual_size = record.virtual_size.filter(|size| *size > 0);
-        Ok(Expected { digest, disk_format, container_format, virtual_size })
+        Ok(Expected { digest, form, virtual_size })
     }
 
-    /// Who makes a raw disk of such bytes; `None` where there is nothing to be done.
-    fn unpackers(&self, expected: &Expected) -> Result<Option<Vec<Arc<dyn Handler>>>> {
-        let (disk, container) = (&expected.disk_format, &expected.container_format);
-        if self.asked.form == Form::AsIs || (disk == "raw" && container == "bare") {
-            return Ok(None);
+    /// Who takes such bytes apart, at each step that a raw disk needs.
+    fn shapers(&self, expected: &Expected) -> Result<Shaping<Vec<Arc<dyn Handler>>>> {
+        let form = &expected.form;
+        if self.asked.form == Form::AsIs {
+            return Ok(Shaping::none());
         }
-        // In the container `bare` the bytes are the disk; any other is unpacked as a whole.
-        let format = if container == "bare" { disk } else { container };
-        let takes = |handler: &&Arc<dyn Handler>| {
-            handler.info().kinds.contains(&HandlerKind::Unpack) && handler.info().formats.contains(format)
+        let found = |kind: HandlerKind, format: &str| -> Vec<Arc<dyn Handler>> {
+            let takes = |info: &HandlerInfo| info.kinds.contains(&kind) && info.formats.iter().any(|own| own == format);
+            self.handlers.iter().filter(|handler| takes(handler.info())).cloned().collect()
         };
-        let found: Vec<_> = self.handlers.iter().filter(takes).cloned().collect();
-        if found.is_empty() {
-            let (disk, container) = (redact::printable(disk), redact::printable(container));
-            let message = format!(
-                "it is {disk} in {container}, and no unpacker makes a raw disk of that; --format as-is places it"
-            );
-            return Err(Error::new(ErrorKind::Unsupported, "no-unpacker", message).scoped(Scope::Image));
+        let filter = form.compression.map(|compression| found(HandlerKind::Filter, compression.name()));
+        let unpacker = (!form.is_raw_inside()).then(|| found(HandlerKind::Unpack, form.packing()));
+        let missing = |code: &'static str, message: String| {
+            let message = format!("{message}; --format as-is places it");
+            Err(Error::new(ErrorKind::Unsupported, code, message).scoped(Scope::Image))
+        };
+        match (form.compression, &filter, &unpacker) {
+            (Some(compression), Some(filters), _) if filters.is_empty() => {
+                missing("no-filter", format!("it is compressed by {compression}, and no filter inflates that"))
+            }
+            (_, _, Some(unpackers)) if unpackers.is_empty() => {
+                let (disk, container) = (redact::printable(&form.disk), redact::printable(&form.container));
+                missing("no-unpacker", format!("it is {disk} in {container}, and no unpacker makes a raw disk of that"))
+            }
+            _ => Ok(Shaping { filter, unpacker }),
         }
-        Ok(Some(found))
     }
 
     /// Says so when nobody takes the location's scheme. A handler that leaves it to others is not worth a line.
@@ -432,7 +420,7 @@ impl Router<'_> {
             let location = prepared.request.location.as_ref();
             let is_its = location.is_none_or(|location| info.schemes.contains(&location.scheme()));
             // A transfer writes the disk itself; it unpacks nothing.
-            is_its && (prepared.unpackers.is_none() || info.kinds.contains(&HandlerKind::Source))
+            is_its && (prepared.shapers.is_none() || info.kinds.contains(&HandlerKind::Source))
         };
         let subject = |prepared: &Prepared| self.image.crash_subject(prepared.location);
         let benched = |prepared: &Prepared| self.benched(&info.id, Some(&subject(prepared)));
@@ -468,36 +456,43 @@ impl Router<'_> {
         locations.iter().zip(&benched).map(pair).collect()
     }
 
-    /// Adds the attempts to take a location with `handler`: one, or one for each unpacker that says yes.
+    /// Adds the attempts to take a location with `handler`: one for each way to take its bytes apart by handlers that say yes.
     fn attempts(&self, handler: &Arc<dyn Handler>, prepared: &Prepared, request: &Request, pair: &mut Pair) {
         let is_source = handler.info().kinds.contains(&HandlerKind::Source);
-        let attempt = |unpacking: Option<Unpacking>| Attempt {
-            handler: Arc::clone(handler),
-            chain: if is_source { Chain::Source } else { Chain::Transfer },
-            location: prepared.location,
-            request: request.clone(),
-            belonging: prepared.belonging.clone(),
-            expected: prepared.expected.clone(),
-            size: prepared.size,
-            unpacking,
+        let mut shaped = prepared.request.clone();
+        // What it takes apart is given to it: where that is kept, and how it is reached, is not its concern.
+        (shaped.location, shaped.store, shaped.secrets) = (None, None, Vec::new());
+        let mut steps = |shapers: &Option<Vec<Arc<dyn Handler>>>| -> Vec<Option<Step>> {
+            let Some(shapers) = shapers else { return vec![None] };
+            shapers.iter().filter_map(|shaper| self.step(shaper, &shaped, pair)).map(Some).collect()
         };
-        let Some(unpackers) = &prepared.unpackers else {
-            pair.attempts.push(attempt(None));
-            return;
-        };
-        let mut request = prepared.request.clone();
-        // What it unpacks is given to it: where that is kept, and how it is reached, is not its concern.
-        (request.location, request.store, request.secrets) = (None, None, Vec::new());
-        let subject = self.image.crash_subject(None);
-        for unpacker in unpackers {
-            if let Some(benched) = self.benched(&unpacker.info().id, Some(&subject)) {
-                pair.refused.push((unpacker.info().clone(), benched.message().to_owned()));
-                pair.benched.push(benched);
-            } else if pair.accepts(unpacker.info(), &subject, unpacker.probe_one(self.asked.call, &request)) {
-                let unpacking = Unpacking { handler: Arc::clone(unpacker), request: request.clone() };
-                pair.attempts.push(attempt(Some(unpacking)));
+        let (filters, unpackers) = (steps(&prepared.shapers.filter), steps(&prepared.shapers.unpacker));
+        for filter in &filters {
+            for unpacker in &unpackers {
+                pair.attempts.push(Attempt {
+                    handler: Arc::clone(handler),
+                    chain: if is_source { Chain::Source } else { Chain::Transfer },
+                    location: prepared.location,
+                    request: request.clone(),
+                    belonging: prepared.belonging.clone(),
+                    expected: prepared.expected.clone(),
+                    size: prepared.size,
+                    shaping: Shaping { filter: filter.clone(), unpacker: unpacker.clone() },
+                });
             }
         }
+    }
+
+    /// A filter or unpacker that may be used and says yes.
+    fn step(&self, shaper: &Arc<dyn Handler>, request: &Request, pair: &mut Pair) -> Option<Step> {
+        let subject = self.image.crash_subject(None);
+        if let Some(benched) = self.benched(&shaper.info().id, Some(&subject)) {
+            pair.refused.push((shaper.info().clone(), benched.message().to_owned()));
+            pair.benched.push(benched);
+            return None;
+        }
+        let accepted = pair.accepts(shaper.info(), &subject, shaper.probe_one(self.asked.call, request));
+        accepted.then(|| Step { handler: Arc::clone(shaper), request: request.clone() })
     }
 
     fn add(&mut self, pair: Pair) {

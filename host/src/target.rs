@@ -9,7 +9,7 @@ use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
-use crate::identity::FileVersion;
+use crate::identity::{FileIdentity, FileVersion};
 
 /// The longest file name that Linux file systems take, in bytes.
 const NAME_MAX: usize = 255;
@@ -27,8 +27,29 @@ pub(crate) struct Target {
 pub(crate) enum Occupant {
     /// A regular file.
     File(FileVersion),
+    /// A directory.
+    Directory(FileVersion),
     /// Anything else; the word for it.
     Other(&'static str),
+}
+
+impl Occupant {
+    /// The word for it.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::File(_) => "regular file",
+            Self::Directory(_) => "directory",
+            Self::Other(what) => what,
+        }
+    }
+
+    /// Whether it is the file or directory of this identity.
+    pub(crate) fn is(&self, identity: &FileIdentity) -> bool {
+        match self {
+            Self::File(version) | Self::Directory(version) => version.identity.is(identity),
+            Self::Other(_) => false,
+        }
+    }
 }
 
 impl Target {
@@ -96,7 +117,7 @@ impl Target {
             None => Ok(()),
             Some(Occupant::File(_)) if replace => Ok(()),
             Some(Occupant::File(_)) => Err(exists("exists", format!("{path} exists"))),
-            Some(Occupant::Other(what)) => Err(exists("exists-not-a-file", format!("{path} exists and is a {what}"))),
+            Some(other) => Err(exists("exists-not-a-file", format!("{path} exists and is a {}", other.word()))),
         }
     }
 }
@@ -109,13 +130,14 @@ pub(crate) fn occupant(directory: BorrowedFd<'_>, name: &OsStr) -> Result<Option
         Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(Error::os(&errno.into(), "stat").scoped(Scope::Request)),
     };
+    let version = || -> Result<FileVersion> {
+        let file_system = rustix::fs::fstatvfs(directory)
+            .map_err(|errno| Error::os(&errno.into(), "stat the file system").scoped(Scope::Request))?;
+        Ok(FileVersion::from_stat(&stat, file_system.f_fsid))
+    };
     let what = match FileType::from_raw_mode(stat.stx_mode.into()) {
-        FileType::RegularFile => {
-            let file_system = rustix::fs::fstatvfs(directory)
-                .map_err(|errno| Error::os(&errno.into(), "stat the file system").scoped(Scope::Request))?;
-            return Ok(Some(Occupant::File(FileVersion::from_stat(&stat, file_system.f_fsid))));
-        }
-        FileType::Directory => "directory",
+        FileType::RegularFile => return version().map(|version| Some(Occupant::File(version))),
+        FileType::Directory => return version().map(|version| Some(Occupant::Directory(version))),
         FileType::Symlink => "symbolic link",
         FileType::Fifo => "FIFO",
         FileType::Socket => "socket",

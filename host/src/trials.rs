@@ -10,14 +10,15 @@ use crate::cancel::Cancel;
 use crate::catalog::Image;
 use crate::complaint::complain;
 use crate::decision::{AttemptOutcome, Decision};
-use crate::engine::{Origin, Supply, Unpacker};
+use crate::engine::{Origin, Shaper, Supply};
 use crate::ledger::{Ledger, Subject};
 use crate::place::Placed;
 use crate::plugin::{CallContext, Pulse, WORKER_KILLED};
 use crate::progress::Watch;
 use crate::publish;
 use crate::redact;
-use crate::route::{Attempt, Chain, LOCATION_URL, Plan, TLS_ROOTS, Unpacking};
+use crate::route::{Attempt, Chain, LOCATION_URL, Plan, TLS_ROOTS};
+use crate::shaping::Step;
 use crate::trusted;
 
 /// How often one attempt is returned to after the others.
@@ -49,8 +50,8 @@ struct Current {
     companions: Vec<Attempt>,
     began: Instant,
     bytes: u64,
-    /// Whether it was its unpacker that failed.
-    unpacker_failed: bool,
+    /// The filter or unpacker that failed, if it was one.
+    failed_shaper: Option<String>,
 }
 
 impl<'a> Trials<'a> {
@@ -89,13 +90,8 @@ impl<'a> Trials<'a> {
             let of = self.made.saturating_add(self.pending.len()).saturating_add(1);
             self.watch.attempt(self.made, of, &attempt);
             self.made = self.made.saturating_add(1);
-            self.current = Some(Current {
-                attempt,
-                companions: Vec::new(),
-                began: Instant::now(),
-                bytes: 0,
-                unpacker_failed: false,
-            });
+            self.current =
+                Some(Current { attempt, companions: Vec::new(), began: Instant::now(), bytes: 0, failed_shaper: None });
             return true;
         }
         false
@@ -141,10 +137,10 @@ impl<'a> Trials<'a> {
         Ok(Origin { handler, request, call, key, name, connects_to })
     }
 
-    /// The attempt's unpacker, for the engine.
-    pub(crate) fn unpacker(&self, unpacking: &Unpacking) -> Result<Unpacker> {
-        let (handler, request) = (Arc::clone(&unpacking.handler), unpacking.request.clone());
-        Ok(Unpacker { handler, request, call: self.call(None, &[]) })
+    /// A filter or unpacker of the attempt, for the engine.
+    pub(crate) fn shaper(&self, step: &Step) -> Shaper {
+        let (handler, request) = (Arc::clone(&step.handler), step.request.clone());
+        Shaper { handler, request, call: self.call(None, &[]) }
     }
 
     fn url(&self, location: Option<usize>) -> Option<&str> {
@@ -199,7 +195,7 @@ impl<'a> Trials<'a> {
         self.watch.failed(&current.attempt, error);
         let culprit = current.culprit();
         if error.kind() == ErrorKind::Crashed {
-            let location = current.attempt.location.filter(|_| !current.unpacker_failed);
+            let location = current.attempt.location.filter(|_| current.failed_shaper.is_none());
             let subject = self.image.crash_subject(location);
             remember_crash(self.ledger, &culprit, &subject, error, self.bench);
         }
@@ -240,24 +236,19 @@ impl<'a> Trials<'a> {
 impl Current {
     /// The handler that a failure is to be blamed on.
     fn culprit(&self) -> String {
-        match &self.attempt.unpacking {
-            Some(unpacking) if self.unpacker_failed => unpacking.handler.info().id.clone(),
-            _ => self.attempt.handler.info().id.clone(),
-        }
+        self.failed_shaper.clone().unwrap_or_else(|| self.attempt.handler.info().id.clone())
     }
 }
 
 /// Whether `next` has the same bytes as `current`, for the same use.
 fn goes_on(current: &Attempt, next: &Attempt) -> bool {
-    let unpacker = |attempt: &Attempt| attempt.unpacking.as_ref().map(|unpacking| unpacking.handler.info().id.clone());
     current.chain == Chain::Source
         && next.chain == Chain::Source
         && current.expected.digest.is_some()
         && current.expected.digest == next.expected.digest
-        && current.expected.disk_format == next.expected.disk_format
-        && current.expected.container_format == next.expected.container_format
+        && current.expected.form == next.expected.form
         && current.size == next.size
-        && unpacker(current) == unpacker(next)
+        && current.shaping.ids() == next.shaping.ids()
 }
 
 /// Holds a crash against the handler. A process that somebody else killed says nothing of it.
@@ -307,7 +298,7 @@ impl Supply for Trials<'_> {
             None if current.companions.is_empty() => current.attempt.clone(),
             None => std::mem::replace(&mut current.attempt, current.companions.remove(0)),
         };
-        let failed = Current { attempt, companions: Vec::new(), began: current.began, bytes, unpacker_failed: false };
+        let failed = Current { attempt, companions: Vec::new(), began: current.began, bytes, failed_shaper: None };
         self.failed(&failed, &error);
         self.current = Some(current);
     }
@@ -350,9 +341,9 @@ impl Supply for Trials<'_> {
         self.decision.lied(name, message);
     }
 
-    fn unpacker_failed(&mut self) {
+    fn shaper_failed(&mut self, handler: &str) {
         if let Some(current) = &mut self.current {
-            current.unpacker_failed = true;
+            current.failed_shaper = Some(handler.to_owned());
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::os::fd::BorrowedFd;
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
-use landfall_inspect::Window;
+use landfall_inspect::{Compression, Window};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Algorithm, Digest};
-use crate::engine::Moved;
+use crate::engine::{Moved, StoredWindow};
 use crate::stage::{Stage, stage_error};
+use crate::stored_form::StoredForm;
 
 /// How the digest of what was placed is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,16 +42,14 @@ impl Verified {
 pub(crate) struct Expected {
     /// The digest of the stored bytes; `None` where nobody wants it checked.
     pub(crate) digest: Option<Digest>,
-    /// The record's disk format.
-    pub(crate) disk_format: String,
-    /// The record's container format.
-    pub(crate) container_format: String,
+    /// The form of the stored bytes.
+    pub(crate) form: StoredForm,
     /// Bytes of the disk that is unpacked, where the record gives them.
     pub(crate) virtual_size: Option<u64>,
 }
 
 /// Checks what was moved. The digest was computed by the agent, while it moved.
-pub(crate) fn verify(moved: &Moved, stage: &Stage<'_>, expected: &Expected) -> Result<Verified> {
+pub(crate) fn verify(moved: &Moved, stage: &Stage, expected: &Expected) -> Result<Verified> {
     let verified = match (&expected.digest, &moved.digest) {
         (None, _) => Verified::No,
         (Some(expected), Some(found)) if expected == found => match (expected.algorithm, moved.from_memory) {
@@ -64,16 +63,22 @@ pub(crate) fn verify(moved: &Moved, stage: &Stage<'_>, expected: &Expected) -> R
             return Err(Error::new(ErrorKind::Corrupt, "digest-mismatch", message));
         }
     };
-    let (disk_format, container_format) = (expected.disk_format.as_str(), expected.container_format.as_str());
     let agreed = match &moved.stored {
-        // The bytes that were unpacked are what the record says, and what came of them is a raw disk and nothing else.
-        Some(stored) => {
-            refuse_other_size(moved.bytes, expected.virtual_size)?;
-            let window = Window { head: &stored.head, tail: &stored.tail, size: stored.size };
-            agree(&window, disk_format, container_format)
-                .and_then(|()| inspect(stage.descriptor(), moved.bytes, "raw", "bare"))
-        }
-        None => inspect(stage.descriptor(), moved.bytes, disk_format, container_format),
+        // The bytes that were taken apart are what the record says, at every step.
+        Some(stored) => agree_apart(stored, &expected.form).and_then(|()| {
+            if !moved.unpacked {
+                return Ok(());
+            }
+            // What came of them is a raw disk and nothing else.
+            let is_raw = |window: &Window<'_>| agree(window, "raw", "bare");
+            for disk in &moved.more {
+                inspect(disk.stage.descriptor(), disk.bytes, is_raw)?;
+            }
+            // What the record says of the size is of one disk.
+            refuse_other_size(moved.bytes, expected.virtual_size.filter(|_| moved.more.is_empty()))?;
+            inspect(stage.descriptor(), moved.bytes, is_raw)
+        }),
+        None => inspect(stage.descriptor(), moved.bytes, |window| agree_stored(window, &expected.form)),
     };
     agreed.map_err(|error| {
         // With the right digest, every other copy is as wrong as this one.
@@ -93,17 +98,36 @@ fn refuse_other_size(bytes: u64, virtual_size: Option<u64>) -> Result<()> {
     }
 }
 
+/// Holds each form that the bytes had on their way against the record.
+fn agree_apart(stored: &[StoredWindow], form: &StoredForm) -> Result<()> {
+    let Some((first, rest)) = stored.split_first() else { return Ok(()) };
+    agree_stored(&first.window(), form)?;
+    rest.iter().try_for_each(|inflated| agree(&inflated.window(), &form.disk, form.inner_container()))
+}
+
+/// Holds stored bytes against their form.
+fn agree_stored(window: &Window<'_>, form: &StoredForm) -> Result<()> {
+    match form.compression {
+        None => agree(window, &form.disk, &form.container),
+        Some(compression) if Compression::of(window.head) == Some(compression) => Ok(()),
+        Some(compression) => {
+            let message = format!("the record says {compression}, and the bytes do not begin as that");
+            Err(Error::new(ErrorKind::Corrupt, "compression-mismatch", message))
+        }
+    }
+}
+
 fn agree(window: &Window<'_>, disk_format: &str, container_format: &str) -> Result<()> {
     landfall_inspect::agree(window, disk_format, container_format)
         .map_err(|disagreement| Error::new(ErrorKind::Corrupt, disagreement.code(), disagreement.to_string()))
 }
 
-/// Holds the first and last bytes against a format.
-fn inspect(file: BorrowedFd<'_>, size: u64, disk_format: &str, container_format: &str) -> Result<()> {
+/// Shows the first and last bytes of a file to `judge`.
+fn inspect(file: BorrowedFd<'_>, size: u64, judge: impl FnOnce(&Window<'_>) -> Result<()>) -> Result<()> {
     let head = read(file, 0, size.min(landfall_inspect::HEAD_BYTES as u64))?;
     let tail_len = size.min(landfall_inspect::TAIL_BYTES as u64);
     let tail = read(file, size.saturating_sub(tail_len), tail_len)?;
-    agree(&Window { head: &head, tail: &tail, size }, disk_format, container_format)
+    judge(&Window { head: &head, tail: &tail, size })
 }
 
 fn read(file: BorrowedFd<'_>, offset: u64, len: u64) -> Result<Vec<u8>> {

@@ -24,37 +24,33 @@ pub(crate) enum ImageArgument {
 pub(crate) struct BareImage {
     /// Its URL, without secrets.
     pub(crate) url: String,
+    /// What was said about its bytes.
+    pub(crate) said: Said,
+}
+
+/// What the caller says about stored bytes that have no record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Said {
     /// `ALGORITHM:HEX`.
     pub(crate) hash: Option<String>,
-    /// The disk format of the bytes.
-    pub(crate) disk_format: String,
-    /// Their container format.
-    pub(crate) container_format: String,
+    /// The disk format of the bytes; `raw` where nothing is said.
+    pub(crate) disk_format: Option<String>,
+    /// Their container format; `bare` where nothing is said.
+    pub(crate) container_format: Option<String>,
+    /// How they are compressed.
+    pub(crate) compression: Option<String>,
 }
 
 impl ImageArgument {
     /// Reads the argument. A URL is a bare location; a path is a record file, unless the options say what its bytes are. A
     /// word without `/` and `.json` is an id where there are catalogs, whatever files the working directory has; elsewhere
     /// it may be a file.
-    pub(crate) fn read(
-        text: &str,
-        hash: Option<&str>,
-        disk_format: Option<&str>,
-        container_format: Option<&str>,
-        has_catalogs: bool,
-    ) -> Result<Self> {
+    pub(crate) fn read(text: &str, said: &Said, has_catalogs: bool) -> Result<Self> {
         let refuse = |code: &'static str, message: String| {
             Err(Error::new(ErrorKind::Invalid, code, message).scoped(Scope::Request))
         };
-        let described = hash.is_some() || disk_format.is_some() || container_format.is_some();
-        let bare = |url: String| {
-            Self::Bare(BareImage {
-                url,
-                hash: hash.map(ToOwned::to_owned),
-                disk_format: disk_format.unwrap_or("raw").to_owned(),
-                container_format: container_format.unwrap_or("bare").to_owned(),
-            })
-        };
+        let described = *said != Said::default();
+        let bare = |url: String| Self::Bare(BareImage { url, said: said.clone() });
         if text.contains("://") {
             if redact::has_secret(text) {
                 let message = format!(
@@ -68,7 +64,10 @@ impl ImageArgument {
         }
         if described {
             if text == "-" {
-                return refuse("argument", "--hash and the formats describe a URL or a file, not a record".to_owned());
+                return refuse(
+                    "argument",
+                    "--hash, the formats and --compression describe a URL or a file, not a record".to_owned(),
+                );
             }
             let path = std::path::absolute(text).map_err(|error| {
                 Error::os(&error, format_args!("resolve {}", redact::printable(text))).scoped(Scope::Request)
@@ -96,7 +95,7 @@ mod tests {
     #[test]
     fn a_secret_is_refused_and_not_repeated() {
         for url in ["http://user:CANARY@h/x", "https://h/x?sig=CANARY"] {
-            let error = ImageArgument::read(url, None, None, None, false).unwrap_err();
+            let error = ImageArgument::read(url, &Said::default(), false).unwrap_err();
             assert_eq!(error.code(), "secret-in-argument");
             assert!(!error.message().contains("CANARY"));
         }
@@ -104,13 +103,16 @@ mod tests {
 
     #[test]
     fn words_are_told_apart() {
-        let read = |text, hash| ImageArgument::read(text, hash, None, None, false).unwrap();
+        let read = |text, hash: Option<&str>| {
+            let said = Said { hash: hash.map(Into::into), ..Said::default() };
+            ImageArgument::read(text, &said, false).unwrap()
+        };
         assert_eq!(read("-", None), ImageArgument::Standard);
         assert_eq!(read("no-such-thing", None), ImageArgument::Id("no-such-thing".into()));
-        let id = ImageArgument::read("Cargo.toml", None, None, None, true).unwrap();
+        let id = ImageArgument::read("Cargo.toml", &Said::default(), true).unwrap();
         assert_eq!(id, ImageArgument::Id("Cargo.toml".into()), "no file shadows an id");
         assert_eq!(read("x.json", None), ImageArgument::Record("x.json".into()));
-        assert!(matches!(read("http://h/x", None), ImageArgument::Bare(bare) if bare.disk_format == "raw"));
+        assert!(matches!(read("http://h/x", None), ImageArgument::Bare(bare) if bare.said == Said::default()));
         assert!(
             matches!(read("/srv/x.img", Some("sha256:00")), ImageArgument::Bare(bare) if bare.url == "file:///srv/x.img")
         );

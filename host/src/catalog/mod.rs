@@ -21,7 +21,7 @@ use crate::plugin::Handler;
 use crate::redact;
 use crate::store;
 
-pub(crate) use argument::{BareImage, ImageArgument};
+pub(crate) use argument::{BareImage, ImageArgument, Said};
 
 /// Bytes of a location's URL. Paths are at most 4 KiB; a signed URL may need more.
 const URL_MAX: usize = 8 * 1024;
@@ -180,9 +180,11 @@ impl Read for StandardInput<'_> {
 
 fn bare_record(bare: &BareImage, config: &Config) -> Result<ImageRecord> {
     let mut record = ImageRecord::default();
-    record.disk_format = Some(bare.disk_format.clone());
-    record.container_format = Some(bare.container_format.clone());
-    if let Some(hash) = &bare.hash {
+    let said = &bare.said;
+    record.disk_format = Some(said.disk_format.clone().unwrap_or_else(|| "raw".to_owned()));
+    record.container_format = Some(said.container_format.clone().unwrap_or_else(|| "bare".to_owned()));
+    record.compression.clone_from(&said.compression);
+    if let Some(hash) = &said.hash {
         let digest = Digest::parse_argument(hash, config.legacy_md5)?;
         record.os_hash_algo = Some(digest.algorithm.name().to_owned());
         record.os_hash_value = Some(digest.value);

@@ -163,6 +163,10 @@ pub(super) struct PlaceOptions {
     #[arg(long, value_name = "FORMAT")]
     pub(super) container_format: Option<String>,
 
+    /// For a URL or file without a record: how its bytes are compressed: gzip, zstd, xz, bzip2
+    #[arg(long, value_name = "COMPRESSION")]
+    pub(super) compression: Option<String>,
+
     /// How progress is shown, on standard error
     #[arg(long, value_enum, default_value_t = ProgressOption::Auto)]
     pub(super) progress: ProgressOption,

@@ -1,5 +1,7 @@
 //! `landfall place` and `landfall plan`.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +13,7 @@ use super::report::{PlanReport, Report};
 use super::setup::{Loaded, load_config, load_handlers, node_limits, open_ledger};
 use super::{bar, exit, print_json, show};
 use crate::cancel::Cancel;
-use crate::catalog::{self, Image, ImageArgument};
+use crate::catalog::{self, Image, ImageArgument, Said};
 use crate::config::Config;
 use crate::decision::Decision;
 use crate::ledger::Ledger;
@@ -28,6 +30,7 @@ struct Prepared {
     handlers: Vec<Arc<dyn Handler>>,
     image: Image,
     target: PathBuf,
+    directory: bool,
     cancel: Cancel,
 }
 
@@ -91,13 +94,13 @@ fn prepare(
     let cancel = cancel.with_deadline(deadline);
     signals::cancel_on_signals(&cancel)?;
     let config = load_config(config)?;
-    let argument = ImageArgument::read(
-        &options.image,
-        options.hash.as_deref(),
-        options.disk_format.as_deref(),
-        options.container_format.as_deref(),
-        !config.catalogs.is_empty(),
-    )?;
+    let said = Said {
+        hash: options.hash.clone(),
+        disk_format: options.disk_format.clone(),
+        container_format: options.container_format.clone(),
+        compression: options.compression.clone(),
+    };
+    let argument = ImageArgument::read(&options.image, &said, !config.catalogs.is_empty())?;
     let ledger = open_ledger(&config)?;
     if let Some(deadline) = cancel.deadline() {
         ledger.wait_at_most(deadline.saturating_duration_since(Instant::now()))?;
@@ -105,18 +108,30 @@ fn prepare(
     let Loaded { all, ordered: handlers } = load_handlers(&config, &ledger, binary);
     let image = catalog::find(&argument, &config, &all, &cancel)?;
     *decision = Decision::about(&image.record, &config);
-    let Some(target) = options.to.clone() else {
-        let message = "no handler of this version makes several disks; name the one disk with --to";
-        return Err(Error::new(ErrorKind::Unsupported, "several-disks", message).scoped(Scope::Request));
+    let (target, directory) = match (&options.to, &options.to_dir) {
+        (Some(target), _) => (target.clone(), false),
+        (None, Some(target)) => (without_slash(target), true),
+        (None, None) => {
+            let message = "--to PATH or --to-dir DIR says where it goes";
+            return Err(Error::new(ErrorKind::Invalid, "argument", message).scoped(Scope::Request));
+        }
     };
     cancel.check()?;
-    Ok(Prepared { config, ledger, handlers, image, target, cancel })
+    Ok(Prepared { config, ledger, handlers, image, target, directory, cancel })
+}
+
+/// A directory may be written with a slash behind it, though it is not there yet.
+fn without_slash(path: &Path) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes();
+    let end = bytes.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last.saturating_add(1));
+    PathBuf::from(OsStr::from_bytes(bytes.get(..end).unwrap_or_default()))
 }
 
 fn order<'a>(options: &PlaceOptions, prepared: &'a Prepared) -> Order<'a> {
     Order {
         image: &prepared.image,
         target: &prepared.target,
+        directory: prepared.directory,
         form: match options.format {
             FormatOption::Raw => Form::Raw,
             FormatOption::AsIs => Form::AsIs,

@@ -1,5 +1,7 @@
 //! The documents that `place --json` and `plan --json` print.
 
+use std::path::Path;
+
 use landfall_handler_api::{Error, ErrorKind, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -114,7 +116,7 @@ impl Report {
             schema: SCHEMA.to_owned(),
             ok: placed.is_some(),
             image: decision.image,
-            targets: placed.into_iter().map(TargetReport::from).collect(),
+            targets: placed.map(TargetReport::of).unwrap_or_default(),
             locations: facts.map(|facts| facts.locations.clone()).unwrap_or_default(),
             handler: facts.map(|facts| facts.handler.clone()),
             method: facts.map(|facts| facts.method.name().to_owned()),
@@ -129,13 +131,19 @@ impl Report {
     }
 }
 
-impl From<&Placed> for TargetReport {
-    fn from(placed: &Placed) -> Self {
-        Self {
-            path: placed.path.to_string_lossy().into_owned(),
-            bytes: placed.facts.bytes,
-            format: placed.facts.format.clone(),
+impl TargetReport {
+    /// The disks of a placement.
+    fn of(placed: &Placed) -> Vec<Self> {
+        let (path, facts) = (&placed.path, &placed.facts);
+        let report = |path: &Path, bytes: u64| Self {
+            path: path.to_string_lossy().into_owned(),
+            bytes,
+            format: facts.format.clone(),
+        };
+        if facts.disks.is_empty() {
+            return vec![report(path, facts.bytes)];
         }
+        facts.disks.iter().map(|disk| report(&path.join(&disk.file), disk.bytes)).collect()
     }
 }
 

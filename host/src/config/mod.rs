@@ -101,6 +101,8 @@ pub struct Limits {
     pub disk_bytes: u64,
     /// Disks of one image.
     pub disks: u32,
+    /// Whether unpacked disks may have more bytes than their file system has free.
+    pub overcommit: bool,
     /// Bytes of one image record.
     pub record_bytes: u64,
     /// Locations of one image.

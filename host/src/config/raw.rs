@@ -83,6 +83,8 @@ pub(super) struct RawLimits {
     /// Disks of one image.
     #[schemars(range(min = 1, max = 4294967295u64))]
     pub(super) disks: u32,
+    /// Whether the disks of a placement may have more bytes than their file system has free: those that are zero need none.
+    pub(super) overcommit: bool,
     /// Bytes of one image record.
     #[schemars(schema_with = "size_schema")]
     pub(super) record_bytes: RawSize,
@@ -245,6 +247,7 @@ impl Default for RawLimits {
         Self {
             disk_bytes: RawSize::Text(Size(request.disk_bytes).to_string()),
             disks: request.disks,
+            overcommit: false,
             record_bytes: RawSize::Text("1MiB".to_owned()),
             locations: 1000,
             grace: "5s".to_owned(),

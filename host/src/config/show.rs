@@ -70,6 +70,7 @@ fn written_limits(limits: &Limits) -> RawLimits {
     RawLimits {
         disk_bytes: size(limits.disk_bytes),
         disks: limits.disks,
+        overcommit: limits.overcommit,
         record_bytes: size(limits.record_bytes),
         locations: limits.locations,
         grace: written_duration(limits.grace),

@@ -21,7 +21,7 @@ use crate::store;
 const COPY_STEP: u64 = 64 << 20;
 
 /// Moves the content of `source` into `stage`.
-pub(super) fn adopt(source: File, stage: &mut Stage<'_>, want: &Want<'_>, call: &CallContext) -> Result<Moved> {
+pub(super) fn adopt(source: File, stage: &mut Stage, want: &Want<'_>, call: &CallContext) -> Result<Moved> {
     refuse_other_kinds(&source)?;
     let version = FileVersion::of(&source)?;
     check_size(Some(version.size), want)?;
@@ -71,17 +71,14 @@ pub(super) fn adopt(source: File, stage: &mut Stage<'_>, want: &Want<'_>, call: 
     };
     // A copy was hashed as it was written, and a clone either so or with proof; everything else rests on the source, and
     // what nobody hashes must at least be of one version.
+    let bytes = version.size;
     let moved = Moved {
-        method,
-        bytes: version.size,
-        digest: known.or(computed),
         from_memory,
         source: Some((source, version)),
         source_must_stay: from_memory || method == Method::Hardlink || want.algorithm().is_none(),
         links: want.links,
         may_remember: may_remember && !from_memory,
-        locations: Vec::new(),
-        stored: None,
+        ..Moved::new(method, bytes, known.or(computed))
     };
     moved.refuse_changed_source()?;
     Ok(moved)
@@ -103,7 +100,7 @@ fn suits(version: &FileVersion, dress: &Dress) -> bool {
         && dress.size.is_none_or(|size| size == version.size)
 }
 
-fn is_same_device(version: &FileVersion, stage: &Stage<'_>) -> Result<bool> {
+fn is_same_device(version: &FileVersion, stage: &Stage) -> Result<bool> {
     Ok(FileVersion::of(stage.file())?.device == version.device)
 }
 
@@ -121,7 +118,7 @@ fn digest_of(
 }
 
 /// Clones `source` into the stage; false where that cannot be done here.
-fn clone(source: &File, stage: &Stage<'_>) -> Result<bool> {
+fn clone(source: &File, stage: &Stage) -> Result<bool> {
     match disk::clone(stage.descriptor(), source.as_fd()) {
         Ok(()) => Ok(true),
         // EPERM: an encrypted or immutable source. EISDIR and EBADF are not met with regular files.
@@ -132,7 +129,7 @@ fn clone(source: &File, stage: &Stage<'_>) -> Result<bool> {
 
 /// Whether both files are on one file system whose server can copy: then the bytes need not come here and go back.
 /// On a local file system, reading and writing costs the same and finds zeros.
-fn copies_at_server(source: &File, stage: &Stage<'_>) -> bool {
+fn copies_at_server(source: &File, stage: &Stage) -> bool {
     let kinds = (kind_of_file_system(source), kind_of_file_system(stage.file()));
     matches!(kinds, (Some(one), Some(two)) if one == two && !store::is_local_file_system(one))
 }
@@ -143,7 +140,7 @@ fn kind_of_file_system(file: &File) -> Option<i64> {
 }
 
 /// Copies the source's data inside the kernel; false where that cannot be done here, with nothing copied.
-fn copy_range(source: &File, stage: &Stage<'_>, version: &FileVersion, call: &CallContext) -> Result<bool> {
+fn copy_range(source: &File, stage: &Stage, version: &FileVersion, call: &CallContext) -> Result<bool> {
     let mut offset = 0_u64;
     let mut copied_any = false;
     for extent in Extents::new(source.as_fd(), version.size) {

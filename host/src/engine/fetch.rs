@@ -57,7 +57,7 @@ pub(super) enum Ran {
 impl Fetch {
     /// Begins to fill `stage` with an image of `size` bytes, if that is known; goes on where an earlier run was interrupted.
     pub(super) fn begin(
-        stage: &mut Stage<'_>,
+        stage: &mut Stage,
         source: &dyn OpenedSource,
         want: &Want<'_>,
         call: &CallContext,
@@ -110,7 +110,7 @@ impl Fetch {
         &mut self,
         origin: &Origin,
         source: &dyn OpenedSource,
-        stage: &mut Stage<'_>,
+        stage: &mut Stage,
         want: &Want<'_>,
         supply: &mut dyn Supply,
     ) -> Result<Ran> {
@@ -138,7 +138,7 @@ impl Fetch {
     fn fill(
         &mut self,
         lead: &Lead<'_>,
-        stage: &mut Stage<'_>,
+        stage: &mut Stage,
         want: &Want<'_>,
         supply: &mut dyn Supply,
     ) -> Result<(), Stopped> {
@@ -169,7 +169,7 @@ impl Fetch {
     fn read(
         &mut self,
         lead: &Lead<'_>,
-        stage: &mut Stage<'_>,
+        stage: &mut Stage,
         want: &Want<'_>,
         todo: Vec<Range<u64>>,
         supply: &mut dyn Supply,
@@ -246,7 +246,7 @@ impl Fetch {
     }
 
     /// Everything is there: is it the image?
-    fn complete(&mut self, stage: &mut Stage<'_>, want: &Want<'_>, call: &CallContext) -> Result<Ran> {
+    fn complete(&mut self, stage: &mut Stage, want: &Want<'_>, call: &CallContext) -> Result<Ran> {
         let bytes = match self.size {
             Some(size) => size,
             None => {
@@ -308,7 +308,7 @@ impl Fetch {
     fn replace(
         &mut self,
         lead: &Lead<'_>,
-        stage: &mut Stage<'_>,
+        stage: &mut Stage,
         want: &Want<'_>,
         supply: &mut dyn Supply,
     ) -> Result<Moved, Stopped> {
@@ -350,7 +350,7 @@ impl Fetch {
     fn judge(
         &self,
         origin: &Origin,
-        stage: &Stage<'_>,
+        stage: &Stage,
         want: &Want<'_>,
         supply: &mut dyn Supply,
     ) -> Result<Option<Moved>, Stopped> {

@@ -7,6 +7,7 @@ mod adopt;
 mod board;
 mod crew;
 mod extents;
+mod feed;
 mod fetch;
 mod frontier;
 mod journal;
@@ -23,12 +24,14 @@ mod pieces;
 mod pump;
 mod queue;
 mod resume;
+mod shape;
 mod span;
+mod stage_writer;
+mod stored;
 mod supply;
 mod team;
 #[cfg(test)]
 mod tests;
-mod unpack;
 mod writeback;
 pub(crate) mod written;
 
@@ -36,8 +39,9 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use landfall_handler_api::{Error, ErrorKind, Request, Result, Scope};
+use landfall_handler_api::{Error, ErrorKind, OutputMeta, Request, Result, Scope};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::digest::{Algorithm, Digest};
 use crate::identity::FileVersion;
@@ -47,11 +51,14 @@ use crate::stage::Stage;
 
 use fetch::{Fetch, Ran};
 use least_rate::LeastRate;
+use output::StageOutputs;
 
 pub(crate) use limits::{LimitSettings, NodeLimits};
-pub(crate) use output::StageOutputs;
+pub(crate) use output::{Allowed, Disk};
+pub(crate) use shape::{Shaper, shaped};
+pub(crate) use stage_writer::StageWriter;
+pub(crate) use stored::StoredWindow;
 pub(crate) use supply::{Origin, Supply};
-pub(crate) use unpack::{StoredWindow, Unpacker, through_unpacker};
 
 /// How the bytes came to the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +120,10 @@ pub(crate) struct Want<'a> {
     pub(crate) size: Option<u64>,
     /// The most bytes to take, whatever the record gives.
     pub(crate) limit: u64,
+    /// The most disks to make.
+    pub(crate) disks: u32,
+    /// Whether disks may have more bytes than the file system has free.
+    pub(crate) overcommit: bool,
     /// Whether the target may be the store's own inode, if that is as the target is to be.
     pub(crate) share: bool,
     /// Whether the source's inode gets and loses names all the time, which changes nothing but its time.
@@ -192,8 +203,16 @@ pub(crate) struct Moved {
     pub(crate) may_remember: bool,
     /// The locations that gave bytes, where several may have.
     pub(crate) locations: Vec<String>,
-    /// What the stored bytes looked like, where the stage holds what was unpacked from them.
-    pub(crate) stored: Option<StoredWindow>,
+    /// What the bytes looked like as they were stored, and then inflated, where the stage holds what became of them.
+    pub(crate) stored: Option<Vec<StoredWindow>>,
+    /// Whether an unpacker made the stage's raw disk.
+    pub(crate) unpacked: bool,
+    /// What the unpacker says of the disk.
+    pub(crate) meta: OutputMeta,
+    /// Other disks of the same image, which follow the stage's.
+    pub(crate) more: Vec<Disk>,
+    /// What the unpacker says of the machine that the disks are for.
+    pub(crate) machine: Option<Map<String, Value>>,
 }
 
 impl Moved {
@@ -220,6 +239,10 @@ impl Moved {
             may_remember: false,
             locations: Vec::new(),
             stored: None,
+            unpacked: false,
+            meta: OutputMeta::default(),
+            more: Vec::new(),
+            machine: None,
         }
     }
 }
@@ -229,7 +252,7 @@ impl Moved {
 pub(crate) fn from_source(
     mut origin: Origin,
     supply: &mut dyn Supply,
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     want: &Want<'_>,
     bytes: &mut u64,
 ) -> Result<Moved> {
@@ -263,7 +286,7 @@ fn from_one(
     origin: &Origin,
     fetch: &mut Option<Fetch>,
     supply: &mut dyn Supply,
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     want: &Want<'_>,
 ) -> Result<Ran> {
     let (call, source) = opening::open(origin, supply.has_other(), || origin.call.begin())?;
@@ -288,16 +311,17 @@ fn from_one(
 pub(crate) fn from_transfer(
     handler: &dyn Handler,
     request: &Request,
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     want: &Want<'_>,
     call: &CallContext,
 ) -> Result<Moved> {
     check_size(None, want)?;
-    let outputs = Arc::new(StageOutputs::new(stage, want.size, want.limit, call.cancel.clone())?);
-    let written = handler.transfer(call, request, outputs.clone());
-    let bytes = outputs.close();
-    written?;
-    let bytes = bytes?;
+    let allowed = Allowed { disks: 1, bytes: want.limit, expected: want.size, space: None };
+    let outputs = Arc::new(StageOutputs::new(stage, allowed, want.stage_keep, call.cancel.clone())?);
+    let done = handler.transfer(call, request, outputs.clone());
+    let written = outputs.close();
+    done?;
+    let bytes = written?.bytes;
     check_size(Some(bytes), want)?;
     let digest = pump::pump(stage.descriptor(), bytes, None, want.algorithm().map(Algorithm::hasher), call)?;
     Ok(Moved::new(Method::Transfer, bytes, digest))

@@ -13,7 +13,8 @@ use super::lane::locked;
 use super::least_rate::{LeastRate, Window};
 use super::limits::NodeLimits;
 use super::pump::CHUNK;
-use super::unpack::StoredWindow;
+use super::shape::is_about_bytes;
+use super::stored::StoredWindow;
 use super::{too_large, written};
 use crate::cancel::Cancel;
 use crate::digest::{Digest, Hasher};
@@ -37,7 +38,7 @@ fn recycle(chunk: Chunk, spare: &Spare) {
     }
 }
 
-/// Between one source and one unpacker.
+/// Between one who gives bytes, a source or a filter, and one who takes them.
 pub(super) struct Queue {
     size: Option<u64>,
     state: Mutex<State>,
@@ -127,9 +128,7 @@ impl Queue {
     pub(super) fn reader_ended(&self, error: Option<&Error>) {
         let mut state = locked(&self.state);
         // Whether bytes are to blame is known only when all of them were hashed.
-        let about_bytes =
-            |error: &Error| matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Limit | ErrorKind::Invalid);
-        state.reader = if error.is_none_or(about_bytes) { Reader::Ended } else { Reader::Refuses };
+        state.reader = if error.is_none_or(is_about_bytes) { Reader::Ended } else { Reader::Refuses };
         state.chunks.clear();
         if let Some(cancel) = state.cancel.as_ref().filter(|_| state.reader == Reader::Refuses) {
             cancel.cancel();
@@ -346,8 +345,20 @@ impl QueueSink {
         }
     }
 
+    /// Ends the read that `sink` was for, whose outcome the handler says is this. One that was given up may still fill its
+    /// room; nothing of that is taken.
+    pub(super) fn close(sink: &Mutex<Self>, outcome: Result<()>) -> Result<()> {
+        match sink.try_lock() {
+            Ok(mut sink) => sink.finish(outcome),
+            Err(_) => {
+                let in_use = || Error::new(ErrorKind::Crashed, "sink-in-use", "the handler still writes");
+                Err(outcome.err().unwrap_or_else(in_use))
+            }
+        }
+    }
+
     /// Puts in what is left, and gives how the read ended: `outcome` is what the source says of it.
-    pub(super) fn finish(&mut self, outcome: Result<()>) -> Result<()> {
+    fn finish(&mut self, outcome: Result<()>) -> Result<()> {
         match self.failed.take() {
             Some(error) => Err(error),
             None => self.flush().and(outcome),

@@ -46,7 +46,7 @@ pub(super) struct Resumed {
 impl Resume {
     /// Makes `stage` one that is kept, and takes over what an earlier run left. `None` where that is not wanted, or not
     /// possible now.
-    pub(super) fn begin(stage: &mut Stage<'_>, size: u64, want: &Want<'_>) -> Result<Option<(Self, Resumed)>> {
+    pub(super) fn begin(stage: &mut Stage, size: u64, want: &Want<'_>) -> Result<Option<(Self, Resumed)>> {
         let Some(digest) = want.digest.filter(|_| size >= want.resume_bytes) else { return Ok(None) };
         let Some(file) = stage.keep(&key(stage, digest), want.stage_keep)? else { return Ok(None) };
         let (mut journal, checkpoint, damaged) = Journal::open(file)?;
@@ -93,7 +93,7 @@ impl Resume {
     }
 
     /// Writes a checkpoint if enough has come since the last one.
-    pub(super) fn checkpoint_if_due(&mut self, board: &Board, stage: &mut Stage<'_>, origins: &[String]) -> Result<()> {
+    pub(super) fn checkpoint_if_due(&mut self, board: &Board, stage: &mut Stage, origins: &[String]) -> Result<()> {
         let there = board.pieces().bytes();
         let new = there.saturating_sub(self.bytes);
         if new >= EVERY_BYTES || new > 0 && due(self.at, EVERY) {
@@ -104,7 +104,7 @@ impl Resume {
 
     /// Writes a checkpoint: first the bytes to the disk, then the word of it. Fails when the bytes did not get there: the
     /// kernel tells that once, and the stage must not be published then.
-    pub(super) fn checkpoint(&mut self, board: &Board, stage: &mut Stage<'_>, origins: &[String]) -> Result<()> {
+    pub(super) fn checkpoint(&mut self, board: &Board, stage: &mut Stage, origins: &[String]) -> Result<()> {
         let (pieces, digest) = board.snapshot();
         if pieces.bytes() == 0 {
             return Ok(());
@@ -138,7 +138,7 @@ impl Resume {
 }
 
 /// Names the stage of this target and digest.
-fn key(stage: &Stage<'_>, digest: &crate::digest::Digest) -> String {
+fn key(stage: &Stage, digest: &crate::digest::Digest) -> String {
     use std::os::unix::ffi::OsStrExt;
     let mut hasher = Algorithm::Sha256.hasher();
     hasher.update(stage.target().name().as_bytes());

@@ -46,8 +46,8 @@ pub(crate) trait Supply {
     /// or the error that ends the attempt. `later`: the failed one may be tried again after the others.
     fn next(&mut self, error: Error, bytes: u64, later: bool) -> Result<Origin>;
 
-    /// The failure that is about to be told is the unpacker's.
-    fn unpacker_failed(&mut self);
+    /// The failure that is about to be told is that of the filter or unpacker `handler`.
+    fn shaper_failed(&mut self, handler: &str);
 
     /// The bytes of the origin of this name are not the image's; the other origins' are.
     fn lied(&mut self, name: &str, message: &str);

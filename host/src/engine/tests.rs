@@ -128,7 +128,11 @@ impl Handler for Fake {
         Err(Error::unsupported("transfer"))
     }
 
-    fn unpack(&self, _: &CallContext, _: &Request, _: Arc<dyn Input>, _: Arc<dyn Outputs>) -> Result<()> {
+    fn filter(&self, _: &CallContext, _: &Request, _: Arc<dyn Input>, _: Arc<Mutex<dyn ByteSink>>) -> Result<()> {
+        Err(Error::unsupported("filter"))
+    }
+
+    fn unpack(&self, _: &CallContext, _: &Request, _: Arc<dyn Input>, _: Arc<dyn Outputs>) -> Result<Option<String>> {
         Err(Error::unsupported("unpack"))
     }
 
@@ -245,7 +249,7 @@ impl Supply for Row {
         }
     }
 
-    fn unpacker_failed(&mut self) {}
+    fn shaper_failed(&mut self, _: &str) {}
 
     fn lied(&mut self, name: &str, _: &str) {
         self.lied.push(name.to_owned());
@@ -272,13 +276,13 @@ fn fetch_with(fakes: &[(&str, &Arc<Fake>)], digest: Option<&Digest>, size: Optio
 
 fn fetch_from(fakes: &[(&str, &Arc<Fake>)], digest: Option<&Digest>, size: Option<u64>, combines: bool) -> Fetched {
     let directory = tempfile::tempdir().unwrap();
-    let target = Target::open(&directory.path().join("disk")).unwrap();
+    let target = Arc::new(Target::open(&directory.path().join("disk")).unwrap());
     let mut stage = Stage::open(&target, Duration::from_secs(60), None).unwrap();
     fetch_into(&mut stage, fakes, digest, size, combines)
 }
 
 fn fetch_into(
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     fakes: &[(&str, &Arc<Fake>)],
     digest: Option<&Digest>,
     size: Option<u64>,
@@ -290,6 +294,8 @@ fn fetch_into(
     let want = Want {
         digest,
         size,
+        disks: 1,
+        overcommit: false,
         limit: 1 << 30,
         share: false,
         links: false,
@@ -482,7 +488,7 @@ fn a_source_that_stops_heeding_ranges_is_read_from_its_start() {
 fn what_is_read_anew_leaves_nothing_of_what_was_there() {
     // The bytes that were there beyond the gap were no zeros; the image's are, and are left out when they are written.
     let directory = tempfile::tempdir().unwrap();
-    let target = Target::open(&directory.path().join("disk")).unwrap();
+    let target = Arc::new(Target::open(&directory.path().join("disk")).unwrap());
     let mut stage = Stage::open(&target, Duration::from_secs(60), None).unwrap();
     let fake = Fake::new(Conduct { ignores_ranges_after: Some(1), hiccups: 1, ..Conduct::default() });
     stage.set_size(SIZE).unwrap();

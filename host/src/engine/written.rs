@@ -24,10 +24,13 @@ pub(crate) fn check_bounds(offset: u64, len: u64, size: u64) -> Result<()> {
     Err(Error::new(ErrorKind::Limit, "output-bounds", message).scoped(Scope::Handler))
 }
 
+/// The code of an attempt to go back in an input that only goes forward.
+pub(crate) const FORWARD_ONLY: &str = "input-forward-only";
+
 /// Refuses to go back in an input that only goes forward.
 pub(crate) fn forward_only(offset: u64, position: u64) -> Error {
     let message = format!("the input has no descriptor and is at {position}: it cannot go back to {offset}");
-    Error::new(ErrorKind::Unsupported, "input-forward-only", message)
+    Error::new(ErrorKind::Unsupported, FORWARD_ONLY, message)
 }
 
 /// Opens a file anew, for another process: with the rights that it needs and no more, and without a part in the locks of the

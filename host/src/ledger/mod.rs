@@ -26,7 +26,7 @@ use crate::faults::{self, Point};
 pub(crate) use bench::{Benched, Subject};
 pub(crate) use history::Deed;
 pub(crate) use job::{Job, PathLock};
-pub(crate) use placements::{Facts, Placement};
+pub(crate) use placements::{Facts, PlacedDisk, Placement};
 
 /// What turns each layout into the next, beginning with an empty file.
 const STEPS: [&str; 2] = [include_str!("schema.sql"), bench::TABLE];

@@ -35,6 +35,18 @@ pub(crate) struct Facts {
     pub(crate) bytes: u64,
     /// The target's disk format.
     pub(crate) format: String,
+    /// The disks, where the target is a directory of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) disks: Vec<PlacedDisk>,
+}
+
+/// A disk in a directory that was placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PlacedDisk {
+    /// Its name there.
+    pub(crate) file: String,
+    /// Its size.
+    pub(crate) bytes: u64,
 }
 
 /// Where a placement is in its life.
@@ -208,8 +220,11 @@ impl Ledger {
     }
 
     /// Announces that the placement is about to be removed, if nobody else is changing it.
-    pub(crate) fn intend_remove(&self, job: &Job, placement: &Placement) -> Result<()> {
-        self.change(Point::RemoveIntent, |transaction| begin_change(transaction, job, placement, State::Removing, None))
+    /// `spare` is a hidden name beside it that a directory has on the way.
+    pub(crate) fn intend_remove(&self, job: &Job, placement: &Placement, spare: Option<&OsStr>) -> Result<()> {
+        self.change(Point::RemoveIntent, |transaction| {
+            begin_change(transaction, job, placement, State::Removing, Way { spare, destination: None })
+        })
     }
 
     /// The placement is gone from the disk.
@@ -242,7 +257,13 @@ impl Ledger {
     /// Announces that the placement is about to be moved, if nobody else is changing it.
     pub(crate) fn intend_move(&self, job: &Job, placement: &Placement, destination: &Path) -> Result<()> {
         self.change(Point::MoveIntent, |transaction| {
-            begin_change(transaction, job, placement, State::Moving, Some(destination))
+            begin_change(
+                transaction,
+                job,
+                placement,
+                State::Moving,
+                Way { spare: None, destination: Some(destination) },
+            )
         })
     }
 
@@ -264,17 +285,24 @@ fn facts_text(facts: &Facts) -> Result<String> {
     serde_json::to_string(facts).map_err(|error| Error::new(ErrorKind::Internal, "facts", error.to_string()))
 }
 
+/// Where else a placement may be found while it is changed.
+struct Way<'a> {
+    spare: Option<&'a OsStr>,
+    destination: Option<&'a Path>,
+}
+
 fn begin_change(
     transaction: &Transaction<'_>,
     job: &Job,
     placement: &Placement,
     state: State,
-    destination: Option<&Path>,
+    way: Way<'_>,
 ) -> Result<()> {
+    let destination = way.destination.map(|path| path.as_os_str().as_bytes());
     let changed = transaction
         .execute(
-            "UPDATE placement SET state = ?1, job = ?2, destination = ?3 WHERE id = ?4 AND state = 'placed'",
-            params![state.name(), job.number(), destination.map(|path| path.as_os_str().as_bytes()), placement.id],
+            "UPDATE placement SET state = ?1, job = ?2, destination = ?3, spare = ?4 WHERE id = ?5 AND state = 'placed'",
+            params![state.name(), job.number(), destination, way.spare.map(OsStr::as_bytes), placement.id],
         )
         .map_err(failed("change"))?;
     if changed == 1 { Ok(()) } else { Err(in_use(&placement.path)) }

@@ -11,7 +11,7 @@ use super::{Ledger, Placement};
 use crate::complaint::complain;
 use crate::disk;
 use crate::faults::Point;
-use crate::stage::stage_error;
+use crate::stage::{remove_with_disks, stage_error};
 use crate::target::{Occupant, Target, occupant};
 
 impl Ledger {
@@ -90,7 +90,7 @@ fn write(transaction: &Transaction<'_>, placement: &Placement, outcome: &Outcome
 /// Whether the placement's inode stands at `path`.
 pub(super) fn stands_at(path: &Path, placement: &Placement) -> Result<bool> {
     let Some(target) = target_at(path)? else { return Ok(false) };
-    Ok(matches!(target.occupant()?, Some(Occupant::File(version)) if version.identity.is(&placement.identity)))
+    Ok(target.occupant()?.is_some_and(|occupant| occupant.is(&placement.identity)))
 }
 
 /// The target at `path`; `None` where its directory is gone.
@@ -119,13 +119,14 @@ pub(super) fn remove_spare_of(placement: &Placement) -> Result<()> {
 fn remove_spare(path: &Path, spare: &OsStr, placement: &Placement) -> Result<()> {
     let Some(target) = target_at(path)? else { return Ok(()) };
     let directory = target.directory();
-    let is_ours = matches!(
-        occupant(directory, spare)?,
-        Some(Occupant::File(version)) if version.identity.is(&placement.identity)
-    );
-    if is_ours {
-        disk::unlink(Point::PublishUnlink, directory, spare)
-            .map_err(|error| stage_error(&error, "remove a spare name"))?;
+    match occupant(directory, spare)? {
+        Some(Occupant::File(version)) if version.identity.is(&placement.identity) => {
+            disk::unlink(Point::PublishUnlink, directory, spare)
+        }
+        Some(Occupant::Directory(version)) if version.identity.is(&placement.identity) => {
+            remove_with_disks(directory, spare)
+        }
+        _ => Ok(()),
     }
-    Ok(())
+    .map_err(|error| stage_error(&error, "remove a spare name"))
 }

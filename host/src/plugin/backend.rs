@@ -95,15 +95,24 @@ pub(crate) trait Handler: Send + Sync {
     /// longer reach an output.
     fn transfer(&self, call: &CallContext, request: &Request, outputs: Arc<dyn Outputs>) -> Result<()>;
 
+    /// Lets the handler turn `input` into other bytes, all of which go into `into`, in order. Once an attempt.
+    fn filter(
+        &self,
+        call: &CallContext,
+        request: &Request,
+        input: Arc<dyn Input>,
+        into: Arc<Mutex<dyn ByteSink>>,
+    ) -> Result<()>;
+
     /// Lets the handler read `input` and write the outputs. Once an attempt. When this returns, whatever it says, the
-    /// handler can no longer reach an output.
+    /// handler can no longer reach an output. Gives its answer, JSON, if it has one.
     fn unpack(
         &self,
         call: &CallContext,
         request: &Request,
         input: Arc<dyn Input>,
         outputs: Arc<dyn Outputs>,
-    ) -> Result<()>;
+    ) -> Result<Option<String>>;
 
     /// Whether the handler could serve now. For people.
     fn status(&self, call: &CallContext) -> Result<HandlerStatus>;
@@ -142,7 +151,7 @@ pub(crate) trait OpenedSource: Send + Sync {
     fn read(&self, call: &CallContext, range: Range<u64>, into: Arc<Mutex<dyn ByteSink>>) -> Result<()>;
 }
 
-/// The bytes that an unpacker reads. Used by one operation, from any of the handler's threads.
+/// The bytes that a filter or an unpacker reads. Used by one operation, from any of the handler's threads.
 pub(crate) trait Input: Send + Sync {
     /// Bytes, when that is known.
     fn size(&self) -> Option<u64>;

@@ -122,6 +122,38 @@ impl InlineHandler {
         })
     }
 
+    /// Runs a function that gives a source, which may use `input` until it is closed.
+    fn opened(
+        &self,
+        call: &CallContext,
+        input: Option<Arc<HostInput>>,
+        function: impl FnOnce(*mut imgh_instance, *mut imgh_call, *mut *const imgh_source, *mut imgh_error) -> imgh_status
+        + Send
+        + 'static,
+    ) -> Result<InlineSource> {
+        let own = call.stoppable()?;
+        let host_call = HostCall::new(&own, &self.shared.info.id, None);
+        let theirs = Arc::clone(&host_call);
+        let back = self.shared.lend(&own, move |shared| {
+            let (mut out, mut error) = (std::ptr::null(), blank_error());
+            let status = function(shared.instance.0, theirs.raw(), &raw mut out, &raw mut error);
+            take_outcome(status, &error)?;
+            // SAFETY: the plugin says that this is its source, which lives until it is closed.
+            unsafe { Source::read_table(out) }
+        });
+        match back {
+            Lent::Back(source) => {
+                let source = honest(source, call, &own)?;
+                Ok(InlineSource { shared: Arc::clone(&self.shared), source, call: host_call, input })
+            }
+            Lent::Abandoned => {
+                // It may still make a source, which nobody will ever close.
+                std::mem::forget((host_call, input));
+                Err(self.shared.give_up(&call.cancel))
+            }
+        }
+    }
+
     fn run(
         &self,
         context: &CallContext,
@@ -169,30 +201,36 @@ impl Handler for InlineHandler {
     fn open(&self, call: &CallContext, request: &Request) -> Result<Box<dyn OpenedSource>> {
         let open = self.shared.table.open.ok_or_else(|| Error::unsupported("open"))?;
         let json = encode(request)?;
-        let own = call.stoppable()?;
-        let host_call = HostCall::new(&own, &self.shared.info.id, None);
-        let theirs = Arc::clone(&host_call);
-        let back = self.shared.lend(&own, move |shared| {
-            let (mut out, mut error) = (std::ptr::null(), blank_error());
+        let source = self.opened(call, None, move |instance, call, out, error| {
             // SAFETY: instance and call live while the lent thread runs, the text as long as this closure.
-            let status =
-                unsafe { open(shared.instance.0, theirs.raw(), lend_text(&json), &raw mut out, &raw mut error) };
-            take_outcome(status, &error)?;
-            // SAFETY: the plugin says that this is its source, which lives until it is closed.
-            unsafe { Source::read_table(out) }
+            unsafe { open(instance, call, lend_text(&json), out, error) }
         });
-        match back {
-            Lent::Back(source) => {
-                let source = honest(source, call, &own)?;
-                Ok(Box::new(InlineSource { shared: Arc::clone(&self.shared), source, call: host_call }))
-            }
-            Lent::Abandoned => Err(self.shared.give_up(&call.cancel)),
-        }
+        Ok(Box::new(source?))
     }
 
     fn transfer(&self, call: &CallContext, request: &Request, outputs: Arc<dyn Outputs>) -> Result<()> {
         let transfer = self.shared.table.transfer.ok_or_else(|| Error::unsupported("transfer"))?;
         self.operate(call, transfer, request, Some(outputs)).map(|_| ())
+    }
+
+    fn filter(
+        &self,
+        call: &CallContext,
+        request: &Request,
+        input: Arc<dyn Input>,
+        into: Arc<Mutex<dyn ByteSink>>,
+    ) -> Result<()> {
+        let filter = self.shared.table.filter.ok_or_else(|| Error::unsupported("filter"))?;
+        let json = encode(request)?;
+        let input = HostInput::new(input, call.pulse.clone());
+        let theirs = Arc::clone(&input);
+        let source = self.opened(call, Some(Arc::clone(&input)), move |instance, call, out, error| {
+            // SAFETY: instance, call and input live while the lent thread runs, the text as long as this closure.
+            unsafe { filter(instance, call, lend_text(&json), theirs.raw(), out, error) }
+        });
+        let outcome = source.and_then(|source| source.read(call, 0..u64::MAX, into));
+        input.shut();
+        outcome
     }
 
     fn unpack(
@@ -201,7 +239,7 @@ impl Handler for InlineHandler {
         request: &Request,
         input: Arc<dyn Input>,
         outputs: Arc<dyn Outputs>,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
         let unpack = self.shared.table.unpack.ok_or_else(|| Error::unsupported("unpack"))?;
         let json = encode(request)?;
         let input = HostInput::new(input, call.pulse.clone());
@@ -211,7 +249,7 @@ impl Handler for InlineHandler {
             unsafe { unpack(instance, call, lend_text(&json), theirs.raw(), error) }
         });
         input.shut();
-        outcome.map(|_| ())
+        outcome
     }
 
     fn status(&self, call: &CallContext) -> Result<HandlerStatus> {
@@ -372,6 +410,8 @@ struct InlineSource {
     source: Source,
     /// The call of `open`, which lives until the source is closed.
     call: Arc<HostCall>,
+    /// What a filter reads from, which lives as long.
+    input: Option<Arc<HostInput>>,
 }
 
 /// `ctx` of a source, on its way to a lent thread.
@@ -423,7 +463,7 @@ impl Drop for InlineSource {
         // A wedged handler is called no more, not even to close: what its calls can touch stays as it is, for ever.
         let gone = self.shared.wedged.load(Ordering::SeqCst) || !self.close();
         if gone {
-            std::mem::forget(Arc::clone(&self.call));
+            std::mem::forget((Arc::clone(&self.call), self.input.clone()));
             std::mem::forget(Arc::clone(&self.shared));
         }
     }
@@ -435,12 +475,13 @@ impl InlineSource {
         let Some(close) = self.source.table.close else { return true };
         let Ok(cancel) = Cancel::new() else { return false };
         let Ok(turn) = self.shared.take_turn(&cancel) else { return false };
-        let (ctx, call) = (SourceContext(self.source.table.ctx), Arc::clone(&self.call));
+        let ctx = SourceContext(self.source.table.ctx);
+        let lent = (Arc::clone(&self.call), self.input.clone());
         let back = lend(&thread_name(&self.shared.info.id), None, self.shared.grace, move || {
             let ctx = ctx;
             // SAFETY: the last use of the source.
             unsafe { close(ctx.0) };
-            drop((call, turn));
+            drop((lent, turn));
             Ok(())
         });
         if matches!(back, Lent::Abandoned) {

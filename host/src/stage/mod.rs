@@ -4,11 +4,13 @@
 //! locked by its owner; [`collect`] removes those whose owner is gone. Handlers see neither.
 
 mod collect;
+mod directory;
 mod kept;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
@@ -20,6 +22,8 @@ use crate::faults::Point;
 use crate::target::Target;
 
 use kept::Kept;
+
+pub(crate) use directory::{HiddenDirectory, refuse_foreign, remove_with_disks};
 
 /// What hidden files beside a target begin with.
 pub(crate) const HIDDEN_PREFIX: &str = ".landfall-";
@@ -39,8 +43,8 @@ enum Form {
 
 /// A staged disk. Dropped without being published, it leaves nothing.
 #[derive(Debug)]
-pub(crate) struct Stage<'t> {
-    target: &'t Target,
+pub(crate) struct Stage {
+    target: Arc<Target>,
     file: File,
     form: Form,
     /// Who is to own the target.
@@ -57,11 +61,11 @@ pub(crate) fn stage_error(error: &std::io::Error, what: &str) -> Error {
     error.scoped(scope)
 }
 
-impl<'t> Stage<'t> {
+impl Stage {
     /// Opens an empty stage for `target`. Where it needs a name, hidden files of dead owners older than `keep` are
     /// collected first.
     /// `owner` is given to it at once, so that not being allowed to shows before any byte is moved.
-    pub(crate) fn open(target: &'t Target, keep: Duration, owner: Option<(u32, u32)>) -> Result<Self> {
+    pub(crate) fn open(target: &Arc<Target>, keep: Duration, owner: Option<(u32, u32)>) -> Result<Self> {
         let mut stage = Self::open_unowned(target, keep)?;
         stage.owner = owner;
         stage.give_to_owner()?;
@@ -69,7 +73,7 @@ impl<'t> Stage<'t> {
     }
 
     /// Opens a file on the target's file system that is read and then forgotten.
-    pub(crate) fn open_scratch(target: &'t Target, keep: Duration) -> Result<Self> {
+    pub(crate) fn open_scratch(target: &Arc<Target>, keep: Duration) -> Result<Self> {
         let mut stage = Self::open_unowned(target, keep)?;
         stage.scratch = true;
         Ok(stage)
@@ -86,17 +90,20 @@ impl<'t> Stage<'t> {
             .map_err(|error| Error::os(&error, format_args!("give the target to {uid}:{gid}")).scoped(Scope::Request))
     }
 
-    fn open_unowned(target: &'t Target, keep: Duration) -> Result<Self> {
+    fn open_unowned(target: &Arc<Target>, keep: Duration) -> Result<Self> {
         let directory = target.directory();
         match disk::create_anonymous(directory) {
-            Ok(file) => Ok(Self { target, file: File::from(file), form: Form::Anonymous, owner: None, scratch: false }),
+            Ok(file) => {
+                let (target, file) = (Arc::clone(target), File::from(file));
+                Ok(Self { target, file, form: Form::Anonymous, owner: None, scratch: false })
+            }
             Err(error) if lacks_anonymous(&error) => {
                 collect::collect(directory, keep)?;
                 let name = hidden_name("stage")?;
                 let file = disk::create_named(directory, &name)
                     .map_err(|error| stage_error(&error, "make a file in the target's directory"))?;
-                let stage =
-                    Self { target, file: File::from(file), form: Form::Named(name), owner: None, scratch: false };
+                let (target, file) = (Arc::clone(target), File::from(file));
+                let stage = Self { target, file, form: Form::Named(name), owner: None, scratch: false };
                 rustix::fs::flock(&stage.file, FlockOperation::NonBlockingLockExclusive)
                     .map_err(|errno| stage_error(&errno.into(), "lock the stage"))?;
                 Ok(stage)
@@ -113,8 +120,13 @@ impl<'t> Stage<'t> {
     }
 
     /// The target that this stage is for.
-    pub(crate) fn target(&self) -> &'t Target {
-        self.target
+    pub(crate) fn target(&self) -> Arc<Target> {
+        Arc::clone(&self.target)
+    }
+
+    /// Who is to own the target.
+    pub(crate) fn owner(&self) -> Option<(u32, u32)> {
+        self.owner
     }
 
     /// The staged bytes.
@@ -141,16 +153,16 @@ impl<'t> Stage<'t> {
         matches!(self.form, Form::Shared)
     }
 
-    /// Refuses when the file system has less than `bytes` free for this process.
-    pub(crate) fn check_space(&self, bytes: u64) -> Result<()> {
+    /// Bytes that the file system has free for this process.
+    pub(crate) fn free_space(&self) -> Result<u64> {
         let stat = rustix::fs::fstatvfs(&self.file)
             .map_err(|errno| stage_error(&errno.into(), "stat the target's file system"))?;
-        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        if free >= bytes {
-            return Ok(());
-        }
-        let message = format!("the target's file system has {free} bytes free, {bytes} may be needed");
-        Err(Error::new(ErrorKind::NoSpace, "space-short", message))
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Refuses when the file system has less than `bytes` free for this process.
+    pub(crate) fn check_space(&self, bytes: u64) -> Result<()> {
+        refuse_short_space(self.free_space()?, bytes)
     }
 
     /// Sets the size; what is new reads as zeros.
@@ -161,7 +173,7 @@ impl<'t> Stage<'t> {
     /// The hidden name became the target's, or went otherwise.
     pub(crate) fn forget_hidden_name(&mut self) {
         if let Form::Kept(kept) = &self.form {
-            remove(Point::JournalUnlink, self.target, kept.journal_name());
+            remove(Point::JournalUnlink, &self.target, kept.journal_name());
         }
         self.form = Form::Anonymous;
     }
@@ -174,7 +186,7 @@ impl<'t> Stage<'t> {
             return Ok(None);
         }
         collect::collect(self.target.directory(), age)?;
-        let opened = Kept::open(self.target, key).unwrap_or_else(|error| {
+        let opened = Kept::open(&self.target, key).unwrap_or_else(|error| {
             // The stage that there is already does as well.
             complain(format_args!("the download for {} is not kept: {error}", self.target.path().display()));
             None
@@ -209,7 +221,7 @@ impl<'t> Stage<'t> {
 
     fn give_up(&mut self) {
         match &self.form {
-            Form::Named(name) => remove(Point::StageUnlink, self.target, name),
+            Form::Named(name) => remove(Point::StageUnlink, &self.target, name),
             Form::Kept(kept) if kept.is_worth_it => {
                 // The next attempt may be this process's own, while a thread of this one still has the descriptor.
                 if let Err(errno) = rustix::fs::flock(&self.file, FlockOperation::Unlock) {
@@ -218,8 +230,8 @@ impl<'t> Stage<'t> {
             }
             Form::Kept(kept) => {
                 // The journal first: without it nobody believes the other.
-                remove(Point::JournalUnlink, self.target, kept.journal_name());
-                remove(Point::StageUnlink, self.target, kept.name());
+                remove(Point::JournalUnlink, &self.target, kept.journal_name());
+                remove(Point::StageUnlink, &self.target, kept.name());
             }
             Form::Anonymous | Form::Shared => {}
         }
@@ -227,7 +239,16 @@ impl<'t> Stage<'t> {
     }
 }
 
-impl Drop for Stage<'_> {
+/// Refuses when more than the bytes that are free may be needed.
+pub(crate) fn refuse_short_space(free: u64, needed: u64) -> Result<()> {
+    if free >= needed {
+        return Ok(());
+    }
+    let message = format!("the target's file system has {free} bytes free, {needed} may be needed");
+    Err(Error::new(ErrorKind::NoSpace, "space-short", message))
+}
+
+impl Drop for Stage {
     fn drop(&mut self) {
         self.give_up();
     }

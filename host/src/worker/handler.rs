@@ -106,16 +106,16 @@ impl WorkerHandler {
         descriptors: Vec<OwnedFd>,
         outputs: &dyn Outputs,
         begun: impl FnOnce(&Process, &Running<'_>) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Outcome> {
         let process = self.start(call, request.limits.disk_bytes, true)?;
-        let run = || -> Result<()> {
+        let run = || -> Result<Outcome> {
             let lent: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
             let mut running = process.begin(call, &request.secrets, operation, &lent)?;
             drop(lent);
             drop(descriptors);
             begun(&process, &running)?;
             let mut opened = HashMap::new();
-            running.end(|ask| answer(&process, outputs, &mut opened, ask)).map(|_| ())
+            running.end(|ask| answer(&process, outputs, &mut opened, ask)).map(|(outcome, _)| outcome)
         };
         let outcome = run();
         process.end()?;
@@ -169,6 +169,14 @@ fn unexpected<T>(operation: &str) -> Result<T> {
     Err(Error::new(ErrorKind::Crashed, "worker-lied", format!("its worker answered {operation} with something else")))
 }
 
+/// What an unpacker says at its end.
+fn answer_of(outcome: Result<Outcome>) -> Result<Option<String>> {
+    match outcome? {
+        Outcome::Answer(answer) => Ok(answer),
+        _ => unexpected("unpack"),
+    }
+}
+
 impl Handler for WorkerHandler {
     fn info(&self) -> &HandlerInfo {
         &self.info
@@ -213,7 +221,28 @@ impl Handler for WorkerHandler {
 
     fn transfer(&self, call: &CallContext, request: &Request, outputs: Arc<dyn Outputs>) -> Result<()> {
         let operation = Operation::Transfer { request: Cow::Borrowed(request) };
-        self.write(call, request, operation, Vec::new(), outputs.as_ref(), |_, _| Ok(()))
+        self.write(call, request, operation, Vec::new(), outputs.as_ref(), |_, _| Ok(())).map(|_| ())
+    }
+
+    fn filter(
+        &self,
+        call: &CallContext,
+        request: &Request,
+        input: Arc<dyn Input>,
+        into: Arc<Mutex<dyn ByteSink>>,
+    ) -> Result<()> {
+        let process = self.start(call, FILES_LEAST, false)?;
+        let (in_ours, in_theirs) = ring::make(SLOTS)?;
+        let (out_ours, out_theirs) = ring::make(SLOTS)?;
+        let operation = Operation::Filter { request: Cow::Borrowed(request), size: input.size() };
+        let lent: Vec<BorrowedFd<'_>> = [&in_theirs, &out_theirs].into_iter().flat_map(LaneParts::as_fds).collect();
+        let mut running = process.begin(call, &[], operation, &lent)?;
+        drop((in_theirs, out_theirs));
+        feed(&process, &running, Producer::open(in_ours)?, input)?;
+        let outcome = pull(&mut running, &mut Consumer::open(out_ours)?, u64::MAX, &into).outcome;
+        drop(running);
+        process.end()?;
+        outcome
     }
 
     fn unpack(
@@ -222,19 +251,21 @@ impl Handler for WorkerHandler {
         request: &Request,
         input: Arc<dyn Input>,
         outputs: Arc<dyn Outputs>,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
         let size = input.size();
         let operation = |ranged| Operation::Unpack { request: Cow::Borrowed(request), size, ranged };
         if let Some(descriptor) = input.descriptor() {
             let duplicate =
                 descriptor.try_clone_to_owned().map_err(|error| Error::os(&error, "duplicate a descriptor"))?;
-            return self.write(call, request, operation(true), vec![duplicate], outputs.as_ref(), |_, _| Ok(()));
+            return answer_of(
+                self.write(call, request, operation(true), vec![duplicate], outputs.as_ref(), |_, _| Ok(())),
+            );
         }
         let (ours, theirs) = ring::make(SLOTS)?;
         let theirs = vec![theirs.memory, theirs.bell];
-        self.write(call, request, operation(false), theirs, outputs.as_ref(), |process, running| {
+        answer_of(self.write(call, request, operation(false), theirs, outputs.as_ref(), |process, running| {
             feed(process, running, Producer::open(ours)?, input)
-        })
+        }))
     }
 
     fn status(&self, call: &CallContext) -> Result<HandlerStatus> {

@@ -70,6 +70,12 @@ pub(super) enum Operation<'a> {
     Transfer {
         request: Cow<'a, Request>,
     },
+    /// Read an input through one lane, and give what it is turned into through another; answered as a read. With the
+    /// descriptors of both.
+    Filter {
+        request: Cow<'a, Request>,
+        size: Option<u64>,
+    },
     /// With the input's descriptor or the descriptors of its lane.
     Unpack {
         request: Cow<'a, Request>,
@@ -125,6 +131,8 @@ pub(super) enum Ask {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Outcome {
     Nothing,
+    /// What an unpacker says at its end, JSON.
+    Answer(Option<String>),
     Probes(Vec<Result<Probe, Failure>>),
     Source(SourceInfo),
     /// So many bytes were put into the lane; then it ended well, or failed.

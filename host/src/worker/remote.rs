@@ -16,7 +16,7 @@ use super::message::{Ask, Report};
 use super::ring::{Consumer, SLOT, Stop, Wait};
 use super::wire::Wire;
 use crate::cancel::Cancel;
-use crate::engine::written;
+use crate::engine::{StageWriter, written};
 use crate::plugin::{Input, Output, Outputs};
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -95,7 +95,7 @@ impl Outputs for RemoteOutputs {
             questions: Arc::clone(&self.questions),
             cancel: self.cancel.clone(),
             number,
-            file,
+            stage: StageWriter::new(file),
             size: AtomicU64::new(size),
             finished: AtomicBool::new(false),
         }))
@@ -106,7 +106,7 @@ struct RemoteOutput {
     questions: Arc<Questions>,
     cancel: Cancel,
     number: u32,
-    file: File,
+    stage: StageWriter,
     size: AtomicU64,
     finished: AtomicBool,
 }
@@ -125,18 +125,18 @@ impl RemoteOutput {
 impl Output for RemoteOutput {
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
         self.check(offset, bytes.len() as u64)?;
-        written::write(&self.file, bytes, offset)
+        self.stage.write(bytes, offset)
     }
 
     fn zero(&self, offset: u64, len: u64) -> Result<()> {
         self.check(offset, len)?;
-        written::zero(&self.file, offset, len)
+        written::zero(self.stage.file(), offset, len)
     }
 
     fn adopt(&self, descriptor: OwnedFd, source_offset: u64, offset: u64, len: u64) -> Result<()> {
         written::adopt(&File::from(descriptor), source_offset, offset, len, |from, to, step| {
             self.check(to, step)?;
-            written::adopt_range(from, &self.file, to, step)
+            written::adopt_range(from, self.stage.file(), to, step)
         })
     }
 

@@ -184,7 +184,7 @@ impl Served {
             Reachable { cancel: cancel.clone(), questions: Arc::clone(&questions), input_end: Arc::clone(&input_end) };
         locked(&self.operations).insert(id, reachable);
         // Whoever runs a read, or a probe, listens for bytes or for an answer.
-        let asks = !matches!(operation, Operation::Read { .. } | Operation::Probe { .. });
+        let asks = !matches!(operation, Operation::Read { .. } | Operation::Filter { .. } | Operation::Probe { .. });
         let call = self.context(id, cancel, secrets, asks.then(|| Arc::clone(&questions)));
         let run = Run { served: Arc::clone(self), id, call, questions, input_end };
         std::thread::Builder::new()
@@ -268,10 +268,20 @@ impl Run {
             Operation::Transfer { request } => {
                 self.alive(|| handler.transfer(call, &request, Arc::new(self.outputs()))).map(|()| Outcome::Nothing)
             }
+            Operation::Filter { request, size } => {
+                let mut descriptors = descriptors.into_iter();
+                let input = self.input(size, false, descriptors.by_ref().take(2).collect())?;
+                let (Some(memory), Some(bell)) = (descriptors.next(), descriptors.next()) else {
+                    return Err(Error::new(ErrorKind::Internal, "no-lane", "the filter came without its lane"));
+                };
+                let sink = LaneSink::new(Producer::open(LaneParts { memory, bell })?, self.call.cancel.clone());
+                let outcome = self.alive(|| handler.filter(call, &request, input, sink.clone()));
+                Ok(locked(&sink).end(outcome).0)
+            }
             Operation::Unpack { request, size, ranged } => {
                 let input = self.input(size, ranged, descriptors)?;
                 let outputs = Arc::new(self.outputs());
-                self.alive(|| handler.unpack(call, &request, input, outputs)).map(|()| Outcome::Nothing)
+                self.alive(|| handler.unpack(call, &request, input, outputs)).map(Outcome::Answer)
             }
             Operation::Status => handler.status(call).map(Outcome::Status),
             Operation::PlacementRemoved { event } => handler.placement_removed(call, &event).map(|()| Outcome::Nothing),
@@ -325,22 +335,13 @@ impl Run {
             _ => locked(&self.served.lanes).remove(&lane),
         };
         let producer = producer.ok_or_else(|| Error::new(ErrorKind::Internal, "no-lane", "there is no such lane"))?;
-        let sink = Arc::new(Mutex::new(LaneSink {
-            producer: Some(producer),
-            cancel: self.call.cancel.clone(),
-            filled: 0,
-            begun: None,
-            bytes: 0,
-        }));
+        let sink = LaneSink::new(producer, self.call.cancel.clone());
         let outcome = source.read(&self.call, range, sink.clone());
-        let mut sink = locked(&sink);
-        let flushed = sink.hand_over();
-        let failure = outcome.and(flushed).err().map(|error| (&error).into());
-        if let Some(mut producer) = sink.producer.take() {
-            producer.discard();
+        let (read, producer) = locked(&sink).end(outcome);
+        if let Some(producer) = producer {
             locked(&self.served.lanes).insert(lane, producer);
         }
-        Ok(Outcome::Read { bytes: sink.bytes, failure })
+        Ok(read)
     }
 }
 
@@ -357,6 +358,21 @@ struct LaneSink {
 }
 
 impl LaneSink {
+    fn new(producer: Producer, cancel: Cancel) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self { producer: Some(producer), cancel, filled: 0, begun: None, bytes: 0 }))
+    }
+
+    /// Hands over what is left. Gives what to say of a read that ended with `outcome`, and the lane for the next one.
+    fn end(&mut self, outcome: Result<()>) -> (Outcome, Option<Producer>) {
+        let flushed = self.hand_over();
+        let failure = outcome.and(flushed).err().map(|error| (&error).into());
+        let mut producer = self.producer.take();
+        if let Some(producer) = &mut producer {
+            producer.discard();
+        }
+        (Outcome::Read { bytes: self.bytes, failure }, producer)
+    }
+
     fn hand_over(&mut self) -> Result<()> {
         if self.filled > 0
             && let Some(producer) = &mut self.producer

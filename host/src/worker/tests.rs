@@ -244,7 +244,7 @@ impl Workshop {
                 request.image = Arc::new(serde_json::from_value(image).unwrap());
                 request.limits.disk_bytes = 4 * SIZE;
                 let input = Arc::new(Zeros::default());
-                make("villain-unpack", HandlerKind::Unpack).unpack(&call, &request, input, outputs)
+                make("villain-unpack", HandlerKind::Unpack).unpack(&call, &request, input, outputs).map(drop)
             }
             _ => make("villain-transfer", HandlerKind::Transfer).transfer(
                 &call,

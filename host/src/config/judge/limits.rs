@@ -22,6 +22,7 @@ impl Judge<'_> {
         Limits {
             disk_bytes: self.size("disk_bytes", &raw.disk_bytes, 1),
             disks: raw.disks,
+            overcommit: raw.overcommit,
             record_bytes: self.size("record_bytes", &raw.record_bytes, 1),
             locations: raw.locations,
             grace: self.time("grace", &raw.grace, Duration::from_millis(1)),

@@ -34,6 +34,7 @@ fn nothing_written_means_the_defaults() {
         limits: Limits {
             disk_bytes: 16 << 40,
             disks: 64,
+            overcommit: false,
             record_bytes: 1 << 20,
             locations: 1000,
             grace: Duration::from_secs(5),
@@ -79,6 +80,7 @@ fn everything_written_is_taken() {
         [limits]
         disk_bytes = "2TiB"
         disks = 2
+        overcommit = true
         record_bytes = 4096
         locations = 3
         grace = "500ms"
@@ -150,6 +152,7 @@ fn everything_written_is_taken() {
         limits: Limits {
             disk_bytes: 2 << 40,
             disks: 2,
+            overcommit: true,
             record_bytes: 4096,
             locations: 3,
             grace: Duration::from_millis(500),

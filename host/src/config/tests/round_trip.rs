@@ -35,6 +35,7 @@ store = []
 [limits]
 disk_bytes = "16TiB"
 disks = 64
+overcommit = false
 record_bytes = "1MiB"
 locations = 1000
 grace = "5s"
@@ -113,13 +114,14 @@ fn limits() -> impl Strategy<Value = Limits> {
     let sizes = (size(1), size(1), prop::option::of(size(1)), size(64 << 20), size(1), size(1));
     let counts = (count(), count(), count(), count());
     let times = (time(1), time(100), time(1000), time(0));
-    (sizes, counts, times).prop_map(|(sizes, counts, times)| {
+    (sizes, counts, times, any::<bool>()).prop_map(|(sizes, counts, times, overcommit)| {
         let (disk_bytes, record_bytes, bandwidth, worker_memory, resume_bytes, least_rate) = sizes;
         let (disks, locations, connections, connections_per_origin) = counts;
         let (grace, stall, worker_cpu, bench) = times;
         Limits {
             disk_bytes,
             disks,
+            overcommit,
             record_bytes,
             locations,
             grace,

@@ -1,5 +1,7 @@
 //! Makes a verified stage visible: all of it under its name, or nothing.
 
+mod directory;
+
 use std::ffi::OsString;
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
@@ -11,7 +13,9 @@ use crate::faults::Point;
 use crate::identity::{FileIdentity, FileVersion};
 use crate::ledger::{Facts, Job, Ledger, PathLock};
 use crate::stage::{Stage, hidden_name, stage_error};
-use crate::target::{Occupant, exists, occupant};
+use crate::target::{Occupant, Target, exists, occupant};
+
+pub(crate) use directory::publish_directory;
 
 /// How the target is to be, apart from its bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,6 +45,8 @@ pub(crate) struct Published {
     pub(crate) bytes: u64,
     /// The inode that was given the target's name.
     identity: FileIdentity,
+    /// The hidden name that it had, where it is a directory of disks.
+    directory: Option<OsString>,
     /// Keeps others from changing the target until the ledger knows.
     _turn: PathLock,
 }
@@ -48,7 +54,7 @@ pub(crate) struct Published {
 /// Publishes `stage`. When this fails, the target is as it was, except after a replacement whose directory could not be
 /// synced: the new disk then stands there, complete, and is in the ledger.
 pub(crate) fn publish(
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     moved: &Moved,
     dress: &Dress,
     ledger: &Ledger,
@@ -70,13 +76,13 @@ pub(crate) fn publish(
     };
     let turn = ledger.lock_path(target.path())?;
     let id = ledger.intend(job, target.path(), spare.as_deref(), &version.identity, &facts)?;
-    let published = Published { id, bytes: version.size, identity: version.identity, _turn: turn };
+    let published = Published { id, bytes: version.size, identity: version.identity, directory: None, _turn: turn };
     if let Err(error) = moved.refuse_changed_source().and_then(|()| name(stage, spare, dress.replace)) {
         // What stands at the target then is not of this stage's giving, even where it is the inode of a shared one.
         if stage.is_shared() && !dress.replace {
             drop_intent(&published, ledger);
         } else {
-            settle(stage, &published, ledger);
+            settle(&target, &published, ledger);
         }
         // Its data went with the announcement, or will.
         stage.forget_progress();
@@ -98,8 +104,11 @@ fn drop_intent(published: &Published, ledger: &Ledger) {
 
 /// Takes back a name that this placement was given, when the rest cannot be completed. A disk that took another's place
 /// stays: the other is gone, and this one is exact.
-pub(crate) fn withdraw(stage: &Stage<'_>, published: &Published, replaced: bool, ledger: &Ledger) {
+pub(crate) fn withdraw(stage: &Stage, published: &Published, replaced: bool, ledger: &Ledger) {
     let target = stage.target();
+    if published.directory.is_some() {
+        return directory::withdraw(&target, published, ledger);
+    }
     let take_back = || -> Result<()> {
         let identity = &published.identity;
         let is_ours = matches!(target.occupant()?, Some(Occupant::File(version)) if version.identity.is(identity));
@@ -112,18 +121,18 @@ pub(crate) fn withdraw(stage: &Stage<'_>, published: &Published, replaced: bool,
     if let Err(error) = take_back() {
         complain(format_args!("{} is left there: {error}", target.path().display()));
     }
-    settle(stage, published, ledger);
+    settle(&target, published, ledger);
 }
 
 /// Lets the ledger say what the disk shows. What cannot be settled now stays announced, and the next start settles it.
-fn settle(stage: &Stage<'_>, published: &Published, ledger: &Ledger) {
+fn settle(target: &Target, published: &Published, ledger: &Ledger) {
     if let Err(error) = ledger.settle_intent(published.id) {
-        complain(format_args!("{} is not settled yet: {error}", stage.target().path().display()));
+        complain(format_args!("{} is not settled yet: {error}", target.path().display()));
     }
 }
 
 /// Size and mode. The owner was set when the stage was opened: a change of owner may clear bits of the mode.
-fn put_on(stage: &Stage<'_>, bytes: u64, dress: &Dress) -> Result<()> {
+fn put_on(stage: &Stage, bytes: u64, dress: &Dress) -> Result<()> {
     if let Some(size) = dress.size {
         if size < bytes {
             return Err(size_too_small(bytes, size));
@@ -141,7 +150,7 @@ pub(crate) fn size_too_small(bytes: u64, size: u64) -> Error {
     Error::new(ErrorKind::Invalid, "size-too-small", message).scoped(Scope::Request)
 }
 
-fn name(stage: &mut Stage<'_>, spare: Option<OsString>, replace: bool) -> Result<()> {
+fn name(stage: &mut Stage, spare: Option<OsString>, replace: bool) -> Result<()> {
     match spare {
         None => link(stage),
         Some(spare) if stage.hidden_name().is_some() => {
@@ -150,7 +159,8 @@ fn name(stage: &mut Stage<'_>, spare: Option<OsString>, replace: bool) -> Result
             Ok(())
         }
         Some(spare) => {
-            let directory = stage.target().directory();
+            let target = stage.target();
+            let directory = target.directory();
             disk::link(stage.file(), directory, &spare).map_err(|error| link_error(stage, &error))?;
             let renamed = rename_over(stage, &spare);
             // Still there after a failure, and after a rename between two names of one inode, which does nothing.
@@ -167,7 +177,7 @@ fn name(stage: &mut Stage<'_>, spare: Option<OsString>, replace: bool) -> Result
     }
 }
 
-fn link(stage: &Stage<'_>) -> Result<()> {
+fn link(stage: &Stage) -> Result<()> {
     let target = stage.target();
     match disk::link(stage.file(), target.directory(), target.name()) {
         Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Err(appeared(stage)),
@@ -177,7 +187,7 @@ fn link(stage: &Stage<'_>) -> Result<()> {
 
 /// A name could not be given. For the store's own file that is no reason to fail: too many links, another file system
 /// behind the same device number, or a kernel that does not let this user link it.
-fn link_error(stage: &Stage<'_>, error: &std::io::Error) -> Error {
+fn link_error(stage: &Stage, error: &std::io::Error) -> Error {
     match error.raw_os_error() {
         Some(libc::EMLINK | libc::EXDEV | libc::EPERM | libc::EACCES) if stage.is_shared() => {
             Error::os(error, "link the store's file").coded(LINK_REFUSED).scoped(Scope::Location)
@@ -188,7 +198,7 @@ fn link_error(stage: &Stage<'_>, error: &std::io::Error) -> Error {
 
 /// Gives a hidden stage the target's name: by a rename that replaces nothing, else by a second name and the removal of the
 /// first.
-fn rename_new(stage: &Stage<'_>, hidden: &std::ffi::OsStr) -> Result<()> {
+fn rename_new(stage: &Stage, hidden: &std::ffi::OsStr) -> Result<()> {
     let target = stage.target();
     let directory = target.directory();
     match disk::rename_new(Point::PublishRename, directory, hidden, directory, target.name()) {
@@ -205,17 +215,20 @@ fn rename_new(stage: &Stage<'_>, hidden: &std::ffi::OsStr) -> Result<()> {
     }
 }
 
-fn rename_over(stage: &Stage<'_>, from: &std::ffi::OsStr) -> Result<()> {
+fn rename_over(stage: &Stage, from: &std::ffi::OsStr) -> Result<()> {
     let target = stage.target();
     // Between the check and the rename only another regular file can take the name unseen by this: a rename over a
     // directory fails, and a link or FIFO is looked for here.
-    if let Some(Occupant::Other(what)) = occupant(target.directory(), target.name())? {
-        return Err(exists("exists-not-a-file", format!("{} is a {what}", target.path().display())));
+    match occupant(target.directory(), target.name())? {
+        None | Some(Occupant::File(_)) => {}
+        Some(other) => {
+            return Err(exists("exists-not-a-file", format!("{} is a {}", target.path().display(), other.word())));
+        }
     }
     disk::rename_over(target.directory(), from, target.name())
         .map_err(|error| stage_error(&error, "replace the target"))
 }
 
-fn appeared(stage: &Stage<'_>) -> Error {
+fn appeared(stage: &Stage) -> Error {
     exists("exists", format!("{} appeared in the meantime", stage.target().path().display()))
 }

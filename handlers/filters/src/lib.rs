@@ -1,0 +1,1 @@
+//! Filters that inflate compressed images on their way.

@@ -1,0 +1,1 @@
+//! Unpacks OVA archives.

@@ -1,0 +1,1 @@
+//! `liblandfall_disk.so`.
