@@ -13,7 +13,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
 
 build: ## the agent and its plugins, as released
-	cargo build --locked --release -p landfall -p landfall-plugin-file -p landfall-plugin-net
+	cargo build --locked --release -p landfall -p landfall-plugin-file -p landfall-plugin-net -p landfall-plugin-disk
 
 demo: build ## place a small disk image from a record with good and bad locations; needs no root, leaves nothing
 	@bash tests/demo/demo.sh "$(TARGET_DIR)/release"

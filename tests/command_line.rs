@@ -25,7 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("command_line::answers_that_cannot_be_given", unanswered),
         Case::new("command_line::configuration_that_others_can_write", untrusted).needs(&[Need::Root]),
         Case::new("command_line::state_of_an_ordinary_user", ordinary_user).needs(&[Need::Root]),
-        Case::new("command_line::what_is_not_there_yet", not_yet),
+        Case::new("command_line::an_id_without_a_catalog", no_catalog),
     ]
 }
 
@@ -279,13 +279,8 @@ fn ordinary_user(world: &World) {
     assert!(sandbox.home(".local/state/landfall").is_dir());
 }
 
-fn not_yet(world: &World) {
+fn no_catalog(world: &World) {
     let sandbox = Sandbox::on(world, Fs::Temp);
-    let file = sandbox.store("disk.raw");
-    noisy_file(&file, 4000, 1);
-    let record = sandbox.record_of_file(&file);
-    let several = sandbox.landfall("place").arg(record).arg("--to-dir").arg(sandbox.out("disks")).json().run();
-    several.failure("unsupported", "several-disks", "request");
     let id = sandbox.place("8bcd4b5a-6c5b-4c5f-9f3e-0e0d6c1a7a01", "disk").run();
     id.failure("not-found", "no-catalog", "request");
     sandbox.only(&[]);

@@ -18,6 +18,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 mod canary;
 mod chains;
 mod command_line;
+mod directories;
 mod errors;
 mod failover;
 mod faults;
@@ -42,6 +43,7 @@ mod support;
 mod swift;
 mod targets;
 mod together;
+mod unpack;
 mod verify;
 mod villain;
 mod zero_copy;
@@ -61,6 +63,8 @@ fn cases() -> Vec<Case> {
         stores::cases(),
         records::cases(),
         targets::cases(),
+        directories::cases(),
+        unpack::cases(),
         together::cases(),
         halfway::cases(),
         remembered::cases(),

@@ -54,7 +54,7 @@
  *  - Nothing unwinds or longjmps out of a function, in either direction.
  *  - A plugin does not exit, fork or exec, nor change signal handlers, the environment, the working directory or the
  *    umask. It prints nothing: in the agent, standard output carries the answer. It reads no environment variable and
- *    opens no path but beneath the store that a request names, or one that its configuration names. What else it needs
+ *    opens no path but beneath the store that a request names. What else it needs
  *    comes as configuration, as a secret or as a descriptor.
  *  - After a function returned, nothing that it started writes to an output or a sink any more.
  */
@@ -221,7 +221,7 @@ typedef struct imgh_host {
   int32_t (*cancel_fd)(imgh_call *call);
   /* [any] A secret: location.url, the location's whole URL, where the request names it since it shows the URL redacted;
    * tls.roots: the certificates that this node trusts, in PEM; or a login that the handler's info and the request name (cloud,
-   * catalog.cloud, catalog.service), JSON (cloud). Given while open or transfer runs. *len is its length; it is copied to buf when cap is enough, otherwise nothing is copied and 0
+   * catalog.cloud, catalog.service), JSON (cloud). Given to the call of open or transfer while that runs. *len is its length; it is copied to buf when cap is enough, otherwise nothing is copied and 0
    * is returned all the same. */
   imgh_status (*secret)(imgh_call *call, imgh_str name, void *buf, size_t cap, size_t *len, imgh_error *err);
   /* [work] Output `number` of `size` bytes, once each: 0 for the first disk, 1 for the next, without a gap; transfer has
@@ -242,7 +242,8 @@ typedef struct imgh_handler {
   size_t struct_size;
   uint32_t thread_model; /* IMGH_SERIAL or IMGH_PARALLEL */
   uint32_t reserved;     /* 0 */
-  imgh_str info;         /* JSON (handler-info): id, kinds, schemes, formats, needs_network, ranged_input */
+  imgh_str info;         /* JSON (handler-info): id, description, kinds, schemes, formats, needs_network, ranged_input,
+                          * file_settings, logins */
   /* [setup] Make an instance. config is this handler's section of the configuration, JSON, at least {}. */
   imgh_status (*create)(const imgh_host *host, imgh_str config, imgh_instance **out, imgh_error *err);
   /* [setup] The last function called on an instance, if it is called: a worker is killed. NULL is tolerated. */

@@ -9,9 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How to log in to a cloud, and which of its endpoints to use.
-///
-/// Not `Debug`: it holds passwords.
+/// How to log in to a cloud, and which of its endpoints to use. Its `Debug` shows the name alone.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -135,7 +135,7 @@ fn request() {
             "root": "/var/lib/glance/images",
             "mountpoint": "/mnt/images"
         },
-        "secrets": ["token"],
+        "secrets": ["location.url", "cloud"],
         "limits": {"disk_bytes": 17_592_186_044_416_u64, "disks": 64}
     });
     document::<Request>("request", example);

@@ -180,9 +180,9 @@ pub(crate) fn sync_directory(point: Point, directory: BorrowedFd<'_>) -> io::Res
 }
 
 /// Gives an open file, nameless or not, the name `name`, which must not exist.
-pub(crate) fn link(file: &File, directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+pub(crate) fn link(point: Point, file: &File, directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     retry(|| {
-        faults::call(Point::PublishLink, || {
+        faults::call(point, || {
             // Needs no /proc, but a capability or (since Linux 6.10) the opener's own credentials.
             match rustix::fs::linkat(file, "", directory, name, AtFlags::EMPTY_PATH) {
                 Err(Errno::NOENT | Errno::PERM | Errno::INVAL | Errno::ACCESS) => {}

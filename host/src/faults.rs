@@ -62,6 +62,8 @@ points! {
     StageCollect = "stage.collect",
     /// A hidden directory beside the target, for several disks.
     DirectoryMake = "directory.make",
+    /// A stage gets its name in that.
+    DirectoryLink = "directory.link",
     /// The document that describes the disks.
     DirectoryFile = "directory.file",
     /// A write into that.

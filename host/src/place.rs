@@ -23,7 +23,7 @@ use crate::selection::select;
 use crate::stage::Stage;
 use crate::target::Target;
 use crate::trials::{self, Trials};
-use crate::verify::{Verified, verify};
+use crate::verify::{Expected, Verified, verify};
 
 /// What the caller will do with the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,11 +93,13 @@ impl Node<'_> {
                 let mut stage = Stage::open(&target, self.config.stage_keep, order.dress.owner)?; // 3
                 let mut moved = self.move_bytes(order, &mut trials, &mut stage)?; // 4
                 let attempt = trials.attempt()?;
-                let verified = verify(&moved, &stage, &attempt.expected)?; // 5
+                let verified = verify(&moved, &stage, &attempt.expected, self.ledger)?; // 5
                 let mut facts = facts(order, attempt, &moved, verified);
                 cancel.check()?;
                 let published = self.publish(order, &mut stage, &mut moved, &job, &mut facts)?; // 6
-                self.record(order, trials.decision(), &stage, &moved, &published, facts) // 7
+                let placed = self.record(order, trials.decision(), &stage, &published, facts)?; // 7
+                self.remember(&moved, &trials.attempt()?.expected);
+                Ok(placed)
             };
             let outcome = place();
             if let Some(placed) = trials.ended(outcome) {
@@ -220,13 +222,12 @@ impl Node<'_> {
         }
     }
 
-    /// Confirms the placement in the ledger, with the decision that led to it, and remembers what was learnt of the source.
+    /// Confirms the placement in the ledger, with the decision that led to it.
     fn record(
         &self,
         order: &Order<'_>,
         decision: &Decision,
         stage: &Stage,
-        moved: &Moved,
         published: &Published,
         mut facts: Facts,
     ) -> Result<Placed> {
@@ -235,20 +236,20 @@ impl Node<'_> {
             publish::withdraw(stage, published, order.dress.replace, self.ledger);
             return Err(error);
         }
-        self.remember(moved);
         Ok(Placed { path: stage.target().path().to_owned(), facts })
     }
 
-    /// Keeps the digest for the version of the source that was read. Failing to is no failure of the placement.
-    fn remember(&self, moved: &Moved) {
+    /// Keeps digest and verdict for the version of the source that was read. Failing to is no failure of the placement.
+    fn remember(&self, moved: &Moved, expected: &Expected) {
         let (Some((source, version)), Some(digest)) = (&moved.source, &moved.digest) else { return };
+        let verdict = expected.verdict();
         let kept = FileVersion::of(source).and_then(|now| match moved.method {
             // The new name changed the inode's time.
             Method::Hardlink if moved.from_memory => self.ledger.carry(version, &now),
             Method::Hardlink if moved.may_remember && now.same_after_link(version) => {
-                self.ledger.remember(&now, digest)
+                self.ledger.remember(&now, digest, &verdict)
             }
-            _ if moved.may_remember && now.same_content(version) => self.ledger.remember(version, digest),
+            _ if moved.may_remember && now.same_content(version) => self.ledger.remember(version, digest, &verdict),
             _ => Ok(()),
         });
         if let Err(error) = kept {

@@ -43,14 +43,13 @@ pub(crate) fn remove(ledger: &Ledger, path: &Path) -> Result<Placement> {
         return Err(Error::os(&error, what).scoped(Scope::Request));
     }
     // From here on the placement is gone; when the next call fails, a power cut may bring it back, and the ledger then says
-    // so at its next start.
-    disk::sync_directory(Point::RemoveSyncDirectory, target.directory())
-        .map_err(|error| Error::os(&error, "sync the directory of what was removed").scoped(Scope::Node))?;
+    // so at its next start, or goes on with the directory.
     if let Some(hidden) = &hidden {
-        // Where this fails, the next start of any command goes on with it.
         remove_with_disks(target.directory(), hidden)
             .map_err(|error| Error::os(&error, "remove the disks of a directory").scoped(Scope::Node))?;
     }
+    disk::sync_directory(Point::RemoveSyncDirectory, target.directory())
+        .map_err(|error| Error::os(&error, "sync the directory of what was removed").scoped(Scope::Node))?;
     ledger.forget(&placement, &record(&placement, None))?;
     if let Some((file, before)) = store_file {
         // Best effort: at worst the store's file is hashed once more.

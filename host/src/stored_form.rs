@@ -43,9 +43,8 @@ impl StoredForm {
             }
             Some(NONE) => None,
             Some(name) => {
-                let known = Compression::ALL.into_iter().find(|compression| compression.name() == name);
                 let unknown = || bad_form(format!("the record's compression {} is not known", printable(name)));
-                Some(known.ok_or_else(unknown)?)
+                Some(Compression::from_name(name).ok_or_else(unknown)?)
             }
         };
         Ok(Self { disk, container, compression: named })

@@ -3,11 +3,14 @@
 use std::os::fd::BorrowedFd;
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
-use landfall_inspect::{Compression, Window};
+use landfall_inspect::{
+    Compression, Disagreement, RULES_VERSION, Window, agree, agree_compressed, agree_unpacked, inspect_at,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Algorithm, Digest};
-use crate::engine::{Moved, StoredWindow};
+use crate::engine::Moved;
+use crate::ledger::Ledger;
 use crate::stage::{Stage, stage_error};
 use crate::stored_form::StoredForm;
 
@@ -48,8 +51,28 @@ pub(crate) struct Expected {
     pub(crate) virtual_size: Option<u64>,
 }
 
-/// Checks what was moved. The digest was computed by the agent, while it moved.
-pub(crate) fn verify(moved: &Moved, stage: &Stage, expected: &Expected) -> Result<Verified> {
+impl Expected {
+    /// What is remembered of bytes that were found to be of this form, by the rules of this version.
+    pub(crate) fn verdict(&self) -> String {
+        let StoredForm { disk, container, compression } = &self.form;
+        let compression = compression.map_or("none", Compression::name);
+        format!("{RULES_VERSION} {compression} {container} {disk}")
+    }
+
+    /// Whether the bytes are of a version of their source that was looked at before, and found to be of this form.
+    fn was_inspected(&self, moved: &Moved, ledger: &Ledger) -> bool {
+        match (&moved.source, &moved.digest) {
+            (Some((_, version)), Some(digest)) if moved.from_memory => {
+                ledger.has_verdict(version, digest.algorithm, &self.verdict())
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Checks what was moved. The digest was computed by the agent, while it moved; or it is remembered, and so is what the
+/// bytes are.
+pub(crate) fn verify(moved: &Moved, stage: &Stage, expected: &Expected, ledger: &Ledger) -> Result<Verified> {
     let verified = match (&expected.digest, &moved.digest) {
         (None, _) => Verified::No,
         (Some(expected), Some(found)) if expected == found => match (expected.algorithm, moved.from_memory) {
@@ -70,15 +93,15 @@ pub(crate) fn verify(moved: &Moved, stage: &Stage, expected: &Expected) -> Resul
                 return Ok(());
             }
             // What came of them is a raw disk and nothing else.
-            let is_raw = |window: &Window<'_>| agree(window, "raw", "bare");
             for disk in &moved.more {
-                inspect(disk.stage.descriptor(), disk.bytes, is_raw)?;
+                is_unpacked(disk.stage.descriptor(), disk.bytes)?;
             }
             // What the record says of the size is of one disk.
             refuse_other_size(moved.bytes, expected.virtual_size.filter(|_| moved.more.is_empty()))?;
-            inspect(stage.descriptor(), moved.bytes, is_raw)
+            is_unpacked(stage.descriptor(), moved.bytes)
         }),
-        None => inspect(stage.descriptor(), moved.bytes, |window| agree_stored(window, &expected.form)),
+        None if expected.was_inspected(moved, ledger) => Ok(()),
+        None => window(stage.descriptor(), moved.bytes).and_then(|window| agree_stored(&window, &expected.form)),
     };
     agreed.map_err(|error| {
         // With the right digest, every other copy is as wrong as this one.
@@ -99,49 +122,39 @@ fn refuse_other_size(bytes: u64, virtual_size: Option<u64>) -> Result<()> {
 }
 
 /// Holds each form that the bytes had on their way against the record.
-fn agree_apart(stored: &[StoredWindow], form: &StoredForm) -> Result<()> {
+fn agree_apart(stored: &[Window], form: &StoredForm) -> Result<()> {
     let Some((first, rest)) = stored.split_first() else { return Ok(()) };
-    agree_stored(&first.window(), form)?;
-    rest.iter().try_for_each(|inflated| agree(&inflated.window(), &form.disk, form.inner_container()))
+    agree_stored(first, form)?;
+    rest.iter().try_for_each(|inflated| agree(inflated, &form.disk, form.inner_container()).map_err(corrupt))
 }
 
 /// Holds stored bytes against their form.
-fn agree_stored(window: &Window<'_>, form: &StoredForm) -> Result<()> {
+fn agree_stored(window: &Window, form: &StoredForm) -> Result<()> {
     match form.compression {
         None => agree(window, &form.disk, &form.container),
-        Some(compression) if Compression::of(window.head) == Some(compression) => Ok(()),
-        Some(compression) => {
-            let message = format!("the record says {compression}, and the bytes do not begin as that");
-            Err(Error::new(ErrorKind::Corrupt, "compression-mismatch", message))
-        }
+        Some(compression) => agree_compressed(window, compression.name()),
     }
+    .map_err(corrupt)
 }
 
-fn agree(window: &Window<'_>, disk_format: &str, container_format: &str) -> Result<()> {
-    landfall_inspect::agree(window, disk_format, container_format)
-        .map_err(|disagreement| Error::new(ErrorKind::Corrupt, disagreement.code(), disagreement.to_string()))
+/// Refuses what an unpacker made that is not a raw disk and nothing else.
+fn is_unpacked(file: BorrowedFd<'_>, size: u64) -> Result<()> {
+    agree_unpacked(&window(file, size)?).map_err(corrupt)
 }
 
-/// Shows the first and last bytes of a file to `judge`.
-fn inspect(file: BorrowedFd<'_>, size: u64, judge: impl FnOnce(&Window<'_>) -> Result<()>) -> Result<()> {
-    let head = read(file, 0, size.min(landfall_inspect::HEAD_BYTES as u64))?;
-    let tail_len = size.min(landfall_inspect::TAIL_BYTES as u64);
-    let tail = read(file, size.saturating_sub(tail_len), tail_len)?;
-    judge(&Window { head: &head, tail: &tail, size })
+fn corrupt(disagreement: Disagreement) -> Error {
+    Error::new(ErrorKind::Corrupt, disagreement.code(), disagreement.to_string())
 }
 
-fn read(file: BorrowedFd<'_>, offset: u64, len: u64) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-    let mut filled = 0_usize;
-    while filled < bytes.len() {
-        let rest = bytes.get_mut(filled..).unwrap_or_default();
-        match rustix::io::pread(file, rest, offset.saturating_add(filled as u64)) {
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(stage_error(&errno.into(), "read the stage")),
-            Ok(0) => break,
-            Ok(now) => filled = filled.saturating_add(now),
+/// What the inspector looks at of a file of `size` bytes.
+fn window(file: BorrowedFd<'_>, size: u64) -> Result<Window> {
+    inspect_at(size, |offset, into| {
+        loop {
+            match rustix::io::pread(file, &mut *into, offset) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(stage_error(&errno.into(), "read the stage")),
+                Ok(count) => return Ok(count),
+            }
         }
-    }
-    bytes.truncate(filled);
-    Ok(bytes)
+    })
 }

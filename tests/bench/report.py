@@ -57,7 +57,7 @@ class Machine:
             ("file systems", f"XFS (`reflink=1`) and ext4, each on a loop device with direct I/O over a file on {self.backing}"),
             ("load before (1, 5, 15 min)", load),
             ("load after", ", ".join(f"{value:.2f}" for value in os.getloadavg())),
-            ("build", "`cargo build --locked --release -p landfall -p landfall-plugin-file -p landfall-plugin-net`"),
+            ("build", "`cargo build --locked --release -p landfall -p landfall-plugin-file -p landfall-plugin-net -p landfall-plugin-disk`"),
             ("versions", "; ".join(first_line(command) for command in VERSIONS)),
         ]
 

@@ -12,7 +12,7 @@ pub(super) enum Deed {
 }
 
 /// Points that write or copy, and may do less than they were asked for.
-const PARTIAL: [&str; 3] = ["stage.write", "stage.copy-range", "journal.write"];
+const PARTIAL: [&str; 4] = ["stage.write", "stage.copy-range", "journal.write", "directory.write"];
 
 impl Deed {
     /// Every deed for this point.

@@ -22,7 +22,7 @@ enum By {
 }
 
 /// Points left out, the operation, and what must notice, at least.
-const MUTANTS: [(&str, &str, &[By]); 22] = [
+const MUTANTS: [(&str, &str, &[By]); 27] = [
     ("stage.unlink", "corrupt_named", &[By::Leftovers]),
     ("stage.collect", "collect", &[By::Leftovers]),
     ("stage.punch", "transfer", &[By::Leftovers]),
@@ -31,6 +31,11 @@ const MUTANTS: [(&str, &str, &[By]); 22] = [
     ("publish.sync-directory", "reflink", &[By::PowerCut, By::Order]),
     ("publish.sync-directory", "replace", &[By::PowerCut, By::Order]),
     ("publish.sync-directory", "copy", &[By::PowerCut, By::Order]),
+    ("publish.sync-file", "directory", &[By::PowerCut, By::Order]),
+    ("directory.sync", "directory", &[By::Order]),
+    ("publish.sync-directory", "directory", &[By::PowerCut, By::Order]),
+    ("directory.remove", "remove_directory", &[By::Leftovers, By::Order]),
+    ("remove.sync-directory", "remove_directory", &[By::PowerCut, By::Order]),
     ("publish.unlink", "replace_by_same_hardlink", &[By::Leftovers]),
     ("publish.unlink", "place_unsynced", &[By::Leftovers]),
     ("publish.unlink", "recover_spare", &[By::Leftovers]),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use super::site::{FOREIGN, GROWN, ONE, OTHER, SPOILT, Site, TEXT, text};
+use super::site::{DOCUMENT, FOREIGN, GROWN, ONE, OTHER, SPOILT, Site, TEXT, text};
 use super::view::{Entry, View};
 use crate::support::mounts::Fs;
 
@@ -14,8 +14,12 @@ pub(super) enum Kind {
     Place,
     /// Places over what stands there.
     Replace,
+    /// Places a directory of disks where nothing stands.
+    PlaceDirectory,
     /// Removes a placement.
     Remove,
+    /// Removes a placed directory.
+    RemoveDirectory,
     /// Moves a placement to `sub/disk`.
     Move,
     /// Only opens the ledger, after a command that was killed.
@@ -117,9 +121,9 @@ impl Operation {
         BEST_EFFORT.contains(&point) || self.tolerates.contains(&point)
     }
 
-    /// Whether its stages have names, since there are none without.
+    /// Whether what it stages has names: there are none without, or it is a directory.
     pub(super) fn names_stages(&self) -> bool {
-        self.through_fuse || self.lacking.contains("stage.anonymous")
+        self.through_fuse || self.lacking.contains("stage.anonymous") || self.kind == Kind::PlaceDirectory
     }
 
     /// What its end leaves, with its event and nothing more.
@@ -159,6 +163,12 @@ pub(super) fn disk(content: &str) -> View {
     only("disk", Entry::placed(content))
 }
 
+/// A placed directory of one disk.
+fn directory(name: &str) -> View {
+    let file = |file: &str, content| (format!("{name}/{file}"), Entry::placed(content));
+    View::from([file("disk-0.raw", ONE), file("disks.json", DOCUMENT)])
+}
+
 fn foreign() -> View {
     only("disk", Entry { mode: 0o604, placed: false, ..Entry::placed(FOREIGN) })
 }
@@ -187,6 +197,14 @@ fn link_one(site: &Site) {
 
 pub(super) fn place(site: &Site) -> Vec<String> {
     site.place(&site.record_of(ONE), &[])
+}
+
+fn place_directory(site: &Site) -> Vec<String> {
+    ["place", text(&site.record_of(ONE)), "--to-dir", text(&site.out("disk"))].map(str::to_owned).into()
+}
+
+fn place_directory_one(site: &Site) {
+    site.prepare(&place_directory(site));
 }
 
 pub(super) fn replace(site: &Site) -> Vec<String> {
@@ -306,7 +324,8 @@ const LINKING: &str = "hardlink = true\nverify = \"always\"";
 
 /// Every operation, in the order in which they are told of.
 pub(super) fn all() -> Vec<Operation> {
-    [placements(), kept(), replacements(), failures(), removals(), recoveries()].into_iter().flatten().collect()
+    let all = [placements(), directories(), kept(), replacements(), failures(), removals(), recoveries()];
+    all.into_iter().flatten().collect()
 }
 
 fn placements() -> Vec<Operation> {
@@ -344,6 +363,35 @@ fn placements() -> Vec<Operation> {
         over.lacking("fail_over_named", NO_ANONYMOUS),
         Operation::new("crash", Fs::Ext4, Place, crash).to("copy", disk(ONE)),
         collect,
+    ]
+}
+
+fn directories() -> Vec<Operation> {
+    use Kind::{Move, PlaceDirectory, Recover, RemoveDirectory};
+    let place =
+        || Operation::new("directory", Fs::Xfs, PlaceDirectory, place_directory).to("reflink", directory("disk"));
+    let named = Operation { fs: Fs::Ext4, ..place().to("copy", directory("disk")) };
+    let remove = Operation::new("remove_directory", Fs::Xfs, RemoveDirectory, remove);
+    let moved = Operation::new("move_directory", Fs::Xfs, Move, rename).to("", directory("sub/disk"));
+    let recover = |name, left: View, prepare| {
+        let operation = Operation::new(name, Fs::Xfs, Recover, list).to("", left.clone()).from(left, prepare);
+        // What cannot be settled now is settled by the next command; this one does its own work.
+        Operation { tolerates: &["directory.unlink", "directory.remove", "ledger.sync-directory"], ..operation }
+    };
+    vec![
+        place(),
+        named.lacking("directory_named", NO_ANONYMOUS),
+        place().failing("directory_unsynced", "publish.sync-directory#1=eio", "eio"),
+        place().failing("directory_unnamed", "publish.rename#1=eio", "eio"),
+        remove.from(directory("disk"), place_directory_one),
+        moved.from(directory("disk"), place_directory_one),
+        recover("recover_directory", View::new(), |site| {
+            site.prepare_killed(&place_directory(site), "ledger.intent=kill-after");
+        }),
+        recover("recover_remove_directory", View::new(), |site| {
+            place_directory_one(site);
+            site.prepare_killed(&self::remove(site), "remove.rename=kill-after");
+        }),
     ]
 }
 

@@ -30,6 +30,8 @@ pub(super) const SPOILT: &str = "spoilt";
 
 /// The size that the first image is grown to, which is not a multiple of anything.
 pub(super) const GROWN: usize = (1 << 20) + 99_999;
+/// The content of a document of disks, whatever it says.
+pub(super) const DOCUMENT: &str = "document";
 /// The content of files that nobody placed.
 pub(super) const FOREIGN: &str = "foreign";
 

@@ -182,7 +182,12 @@ fn leaves_what_it_must(
     let allowed = match ended.status {
         0 => view == after,
         // A failed placement of something new leaves nothing of it, unless taking it back failed as well.
-        _ if operation.kind == Kind::Place && operation.event.is_empty() && !fault.deed.kills() => view == before,
+        _ if matches!(operation.kind, Kind::Place | Kind::PlaceDirectory)
+            && operation.event.is_empty()
+            && !fault.deed.kills() =>
+        {
+            view == before
+        }
         _ => view == before || view == after,
     };
     if !allowed {
@@ -251,9 +256,22 @@ pub(super) fn again(site: &Site, operation: &Operation, observed: &Observed, bef
     if operation.kind == Kind::Place && !observed.view.is_empty() {
         words.push("--replace".to_owned());
     }
+    let stands = || observed.view.keys().any(|name| name == "disk" || name.starts_with("disk/"));
     let gone = match operation.kind {
-        Kind::Remove | Kind::Move => !observed.view.contains_key("disk"),
-        Kind::Place | Kind::Replace | Kind::Recover | Kind::Fail => false,
+        Kind::Remove | Kind::RemoveDirectory | Kind::Move => !stands(),
+        // Nothing takes the place of a directory.
+        Kind::PlaceDirectory if stands() => {
+            let ended = site.run(&words, "");
+            if ended.status != status_of("exists") {
+                return Err(format!("a directory that is there is not said to be: {ended:?}"));
+            }
+            let observed = site.observe()?;
+            if observed.view != operation.after {
+                return Err(format!("it leaves {observed:?}, not {:?}", operation.after));
+            }
+            return nothing_hidden(&observed);
+        }
+        Kind::PlaceDirectory | Kind::Place | Kind::Replace | Kind::Recover | Kind::Fail => false,
     };
     let ended = site.run_traced(&words, "", Some(&site.trace()));
     let trace = Trace::take(&site.trace());

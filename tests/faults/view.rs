@@ -6,8 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::FlockOperation;
+use serde_json::Value;
 
-use super::site::{ONE, Site};
+use super::site::{DOCUMENT, ONE, Site};
 
 /// A file among the targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,12 @@ impl Entry {
     pub(super) fn placed(content: &str) -> Self {
         Self { content: content.to_owned(), mode: 0o600, owner: (0, 0), linked: false, placed: true }
     }
+}
+
+/// Whether it is the document of a placed directory, and speaks of the disk that is there.
+fn is_document(name: &str, bytes: &[u8]) -> bool {
+    let document: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    name.ends_with("disks.json") && document["disks"][0]["file"] == "disk-0.raw"
 }
 
 /// The files by name, without hidden ones.
@@ -64,10 +71,17 @@ impl Site {
             if row["inode"] != inode {
                 return wrong("names another inode");
             }
-            match observed.view.get_mut(name) {
-                Some(entry) if !entry.placed => entry.placed = true,
-                _ => return wrong("is one too many"),
+            let inside = format!("{name}/");
+            let mut of_it: Vec<&mut Entry> = observed
+                .view
+                .iter_mut()
+                .filter(|(found, entry)| (*found == name || found.starts_with(&inside)) && !entry.placed)
+                .map(|(_, entry)| entry)
+                .collect();
+            if of_it.is_empty() {
+                return wrong("is one too many");
             }
+            of_it.iter_mut().for_each(|entry| entry.placed = true);
         }
         self.store_is_untouched(&observed)?;
         Ok(observed)
@@ -85,14 +99,14 @@ impl Site {
                 self.look(&path, &format!("{name}/"), observed)?;
             } else {
                 let bytes = fs::read(&path).map_err(|error| format!("{name}: {error}"))?;
-                let known = self.contents.iter().find(|(_, content)| **content == bytes);
-                let Some((content, _)) = known else {
+                let known = self.contents.iter().find(|(_, content)| **content == bytes).map(|(name, _)| *name);
+                let Some(content) = known.or_else(|| is_document(&name, &bytes).then_some(DOCUMENT)) else {
                     return Err(format!("{name} has {} bytes that are no image's", bytes.len()));
                 };
                 observed.view.insert(
                     name,
                     Entry {
-                        content: (*content).to_owned(),
+                        content: content.to_owned(),
                         mode: meta.mode() & 0o7777,
                         owner: (meta.uid(), meta.gid()),
                         linked: self.is_of_the_store(&meta),

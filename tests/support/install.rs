@@ -26,7 +26,7 @@ impl Install {
     pub(crate) fn prepare(run_dir: &Path) -> Result<Self, String> {
         let binary = Path::new(env!("CARGO_BIN_EXE_landfall"));
         let built = binary.parent().expect("a binary has a directory");
-        for plugin in ["liblandfall_file", "liblandfall_net", "libhello_handler", "libpanicky"] {
+        for plugin in ["liblandfall_file", "liblandfall_net", "liblandfall_disk", "libhello_handler", "libpanicky"] {
             let how = "`cargo build --workspace`, or `make test`";
             refuse_stale(&built.join(format!("{plugin}.so")), &built.join(format!("{plugin}.d")), how)?;
         }
@@ -41,6 +41,7 @@ impl Install {
         let landfall = copy(binary, &bin.join("landfall"))?;
         let file_plugin = copy(&built.join("liblandfall_file.so"), &bin.join("liblandfall_file.so"))?;
         copy(&built.join("liblandfall_net.so"), &bin.join("liblandfall_net.so"))?;
+        copy(&built.join("liblandfall_disk.so"), &bin.join("liblandfall_disk.so"))?;
         copy(&built.join("libhello_handler.so"), &hello_dir.join("libhello_handler.so"))?;
         let panicky_dir = run_dir.join("panicky");
         copy(&built.join("libpanicky.so"), &panicky_dir.join("libpanicky.so"))?;

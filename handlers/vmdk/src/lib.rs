@@ -1,20 +1,39 @@
 //! Unpacks VMware's virtual disks.
+//!
+//! A disk in one file, streamOptimized or monolithicSparse, is unpacked front to back ([`unpack`]); a disk of several
+//! files needs somebody who has them all ([`Descriptor`], [`unpack_extent`]).
+//!
+//! Where a form says the same thing twice, both must agree: the header and the footer, the markers in the stream and
+//! the grain tables, the first directory and the second. What is written is then what a reader of the tables would see.
 
-use landfall_handler_api::{Error, Result};
-use landfall_unpack::{Disk, Stored};
+#![cfg_attr(
+    not(test),
+    warn(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::indexing_slicing)
+)]
 
-/// What an unpacker may use.
-#[derive(Debug, Clone, Copy)]
-pub struct Means {
-    /// Threads that inflate and write, beside the one that reads; at least 1.
-    pub threads: usize,
-    /// Bytes that the disk may have.
-    pub disk_bytes: u64,
-}
+mod config;
+mod descriptor;
+mod extent;
+mod extent_line;
+mod fingerprint;
+mod grains;
+mod handler;
+mod head;
+mod header;
+mod marker;
+mod refusal;
+mod sparse;
+mod stream;
+mod stream_tables;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod unpack;
 
-/// Unpacks a VMDK that is in one piece (streamOptimized or monolithicSparse). `open` is called once, with the disk's size
-/// in bytes, after everything that can be known before the first write was checked; it gives the disk, of that size.
-pub fn unpack<D: Disk>(stored: &dyn Stored, means: &Means, open: impl FnOnce(u64) -> Result<D>) -> Result<D> {
-    let _ = (stored, means, open);
-    Err(Error::unsupported("vmdk"))
-}
+pub use config::Config;
+pub use descriptor::{CreateType, DESCRIPTOR_MAX, Descriptor};
+pub use extent::unpack_extent;
+pub use extent_line::{Extent, ExtentKind};
+pub use handler::VmdkHandler;
+pub use header::SECTOR;
+pub use unpack::{Means, unpack};

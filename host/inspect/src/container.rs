@@ -57,62 +57,6 @@ impl fmt::Display for ContainerFormat {
     }
 }
 
-/// How a stream is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Compression {
-    /// gzip with deflate, the only method there is. RFC 1952.
-    Gzip,
-    /// Zstandard, from the first frame on; not the skippable frame that may come before. RFC 8878.
-    Zstd,
-    /// xz. The .xz File Format, 2.1.1.
-    Xz,
-    /// bzip2: block size, then the magic of a block or, in an empty stream, of the end.
-    Bzip2,
-}
-
-impl Compression {
-    /// All compressions.
-    pub const ALL: [Self; 4] = [Self::Gzip, Self::Zstd, Self::Xz, Self::Bzip2];
-
-    /// The program's name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-            Self::Xz => "xz",
-            Self::Bzip2 => "bzip2",
-        }
-    }
-
-    /// The compression of a stream that begins with `head`.
-    #[must_use]
-    pub fn of(head: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|compression| compression.begins(head))
-    }
-
-    fn begins(self, head: &[u8]) -> bool {
-        match self {
-            Self::Gzip => head.starts_with(b"\x1f\x8b\x08"),
-            Self::Zstd => head.starts_with(b"\x28\xb5\x2f\xfd"),
-            Self::Xz => head.starts_with(b"\xfd7zXZ\0"),
-            Self::Bzip2 => match head {
-                [b'B', b'Z', b'h', b'1'..=b'9', rest @ ..] => {
-                    rest.starts_with(b"\x31\x41\x59\x26\x53\x59") || rest.starts_with(b"\x17\x72\x45\x38\x50\x90")
-                }
-                _ => false,
-            },
-        }
-    }
-}
-
-impl fmt::Display for Compression {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
 /// Whether `head` begins with a tar header: `ustar` at 257, and the checksum right. POSIX.1-2017, pax, ustar
 /// interchange format; GNU tar's headers have both as well.
 ///

@@ -21,16 +21,18 @@ pub struct Detected {
 ///
 /// Of a window that is too short only what is there is seen; [`agree`](crate::agree) refuses such a one.
 #[must_use]
-pub fn detect(window: &Window<'_>) -> Detected {
-    let (trailers, starts): (Vec<Mark>, Vec<Mark>) =
-        Mark::ALL.into_iter().filter(|mark| mark.is_in(window)).partition(|mark| mark.is_trailer());
-
-    let mut marks = starts;
-    if marks.iter().all(|mark| mark.is_content()) {
-        marks.extend(trailers);
-        marks.sort_unstable();
+pub fn detect(window: &Window) -> Detected {
+    let mut found = detect_start(window);
+    if found.is_content() {
+        found.marks.extend(Mark::ALL.into_iter().filter(|mark| mark.is_trailer() && mark.is_in(window)));
+        found.marks.sort_unstable();
     }
-    Detected { marks }
+    found
+}
+
+/// The marks that are not at the end.
+pub(crate) fn detect_start(window: &Window) -> Detected {
+    Detected { marks: Mark::ALL.into_iter().filter(|mark| !mark.is_trailer() && mark.is_in(window)).collect() }
 }
 
 impl Detected {
@@ -52,6 +54,11 @@ impl Detected {
             DiskFormat::Raw => self.marks.is_empty(),
             _ => self.formats().any(|found| found == format),
         }
+    }
+
+    /// Whether all marks are such as a disk bears in its own content, so that a trailer counts.
+    pub(crate) fn is_content(&self) -> bool {
+        self.marks.iter().all(|mark| mark.is_content())
     }
 
     /// The one format that the bytes are, or `None` if they may be taken for several.

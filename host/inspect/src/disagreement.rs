@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::compression::Compression;
 use crate::container::ContainerFormat;
 use crate::detect::Detected;
 use crate::format::DiskFormat;
@@ -13,8 +14,7 @@ use crate::format::DiskFormat;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Disagreement {
-    /// `window-short`: fewer bytes were given than the size demands. A fault of the caller, or of a source that ended
-    /// early.
+    /// `window-short`: the source gave fewer bytes than its size demands. It ended early, or the size was wrong.
     WindowShort {
         /// Which part is short.
         part: WindowPart,
@@ -23,8 +23,6 @@ pub enum Disagreement {
         /// How many bytes the size demands.
         need: usize,
     },
-    /// `window-inconsistent`: more bytes were given than the size allows, or head and tail differ where they overlap.
-    WindowInconsistent,
     /// `container-unknown`: there are no rules for the record's `container_format`.
     ContainerUnknown {
         /// The record's `container_format`.
@@ -34,6 +32,18 @@ pub enum Disagreement {
     ContainerMismatch {
         /// The record's `container_format`.
         claimed: ContainerFormat,
+        /// What there is instead, for people.
+        found: String,
+    },
+    /// `compression-unknown`: there are no rules for the record's compression.
+    CompressionUnknown {
+        /// The record's word.
+        claimed: Claim,
+    },
+    /// `compression-mismatch`: the bytes do not begin as a stream of that compression, or may also be a disk.
+    CompressionMismatch {
+        /// The record's compression.
+        claimed: Compression,
         /// What there is instead, for people.
         found: String,
     },
@@ -86,10 +96,10 @@ pub enum Disagreement {
         /// The feature, for people.
         what: &'static str,
     },
-    /// `format-header`: the bytes are what the record claims, but the header is cut short or contradicts itself, so
-    /// that readers would differ.
+    /// `format-header`: the bytes are what the record claims, but a header or table is cut short, missing or
+    /// contradicts itself, so that readers would differ.
     FormatHeader {
-        /// The format, claimed and found.
+        /// The format that was found: what is claimed, or `gpt` where `raw` is.
         format: DiskFormat,
         /// What is wrong with it, for people.
         what: &'static str,
@@ -102,9 +112,10 @@ impl Disagreement {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::WindowShort { .. } => "window-short",
-            Self::WindowInconsistent => "window-inconsistent",
             Self::ContainerUnknown { .. } => "container-unknown",
             Self::ContainerMismatch { .. } => "container-mismatch",
+            Self::CompressionUnknown { .. } => "compression-unknown",
+            Self::CompressionMismatch { .. } => "compression-mismatch",
             Self::FormatMismatch { .. } => "format-mismatch",
             Self::FormatAmbiguous { .. } => "format-ambiguous",
             Self::FormatBanned { .. } => "format-banned",
@@ -123,14 +134,17 @@ impl fmt::Display for Disagreement {
             Self::WindowShort { part, have, need } => {
                 write!(f, "cannot tell the format: {have} bytes of the {part} given, {need} needed")
             }
-            Self::WindowInconsistent => {
-                f.write_str("cannot tell the format: head, tail and size contradict each other")
-            }
             Self::ContainerUnknown { claimed } => {
                 write!(f, "the record claims container_format {claimed}, which is unknown")
             }
             Self::ContainerMismatch { claimed, found } => {
                 write!(f, "the record claims container_format \"{claimed}\", found {found}")
+            }
+            Self::CompressionUnknown { claimed } => {
+                write!(f, "the record claims compression {claimed}, which is unknown")
+            }
+            Self::CompressionMismatch { claimed, found } => {
+                write!(f, "the record claims compression \"{claimed}\", found {found}")
             }
             Self::FormatMismatch { claimed, found } => {
                 write!(f, "the record claims disk_format {claimed}, the bytes are {found}")
@@ -154,7 +168,7 @@ impl fmt::Display for Disagreement {
                 )
             }
             Self::FormatHeader { format, what } => {
-                write!(f, "the record claims disk_format \"{format}\", the bytes are a {format} that {what}")
+                write!(f, "the image is a {format} that {what}")
             }
         }
     }
@@ -165,7 +179,7 @@ impl Error for Disagreement {}
 /// A part of a [`Window`](crate::Window).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowPart {
-    /// The start of the image.
+    /// The start of the image, or what its format has looked at behind it.
     Head,
     /// The end of the image.
     Tail,
@@ -178,6 +192,14 @@ impl fmt::Display for WindowPart {
             Self::Tail => "end",
         })
     }
+}
+
+/// A part of a window that the source did not give whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shortage {
+    pub(crate) part: WindowPart,
+    pub(crate) have: usize,
+    pub(crate) need: usize,
 }
 
 /// A name as a record has it: anything at all, so it is shown quoted, escaped and cut to [`Claim::CHARS`].

@@ -125,7 +125,7 @@ impl Mark {
     }
 
     /// Whether the mark's bytes are in the window.
-    pub(crate) fn is_in(self, window: &Window<'_>) -> bool {
+    pub(crate) fn is_in(self, window: &Window) -> bool {
         match self {
             Self::Qcow1 => window.starts(0, b"QFI\xfb\0\0\0\x01"),
             Self::Qcow2 => window.starts(0, b"QFI\xfb") && !Self::Qcow1.is_in(window),
@@ -152,7 +152,7 @@ impl Mark {
 }
 
 /// Whether the first sector looks like that of a FAT file system on a fixed disk.
-fn is_fat(window: &Window<'_>) -> bool {
+fn is_fat(window: &Window) -> bool {
     window.starts(0x10, b"\x02") && window.starts(0x15, b"\xf8")
 }
 

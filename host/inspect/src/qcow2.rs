@@ -5,6 +5,8 @@
 
 use crate::flaw::{Flaw, field};
 
+/// What oslo.utils wants to see before it takes bytes for a qcow2: the smallest cluster, in which the header is.
+const LEAST_BYTES: usize = 512;
 /// Where the fields that version 3 added begin, and the extensions of version 2.
 const VERSION_2_LENGTH: u32 = 72;
 const VERSION_3_LENGTH: u32 = 104;
@@ -29,6 +31,9 @@ const DATA_FILE_NAME: u32 = 0x4441_5441;
 /// The extensions must end in `head`. They may have as much as a cluster, but what fills 64 KiB there is no name that
 /// anyone needs.
 pub(crate) fn check(head: &[u8]) -> Result<(), Flaw> {
+    if head.len() < LEAST_BYTES {
+        return Err(Flaw::Header("ends within its header"));
+    }
     let version = number(head, 4)?;
     if !matches!(version, 2 | 3) {
         return Err(Flaw::Variant("of an unknown version"));
@@ -61,6 +66,11 @@ pub(crate) fn check(head: &[u8]) -> Result<(), Flaw> {
         return Err(Flaw::Header("has a header longer than a cluster"));
     }
     extensions(head, length, cluster)
+}
+
+/// The size of the disk, in bytes.
+pub(crate) fn virtual_size(head: &[u8]) -> Result<u64, Flaw> {
+    field(head, 24).map(u64::from_be_bytes)
 }
 
 /// Whether all features that a reader must know are known and acceptable.

@@ -32,6 +32,11 @@ pub(crate) fn check(head: &[u8]) -> Result<(), Flaw> {
     Ok(())
 }
 
+/// The size of the disk, in bytes.
+pub(crate) fn virtual_size(head: &[u8]) -> Result<u64, Flaw> {
+    field(head, 0x170).map(u64::from_le_bytes)
+}
+
 fn number(head: &[u8], at: usize) -> Result<u32, Flaw> {
     field(head, at).map(u32::from_le_bytes)
 }

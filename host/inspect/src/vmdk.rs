@@ -5,19 +5,53 @@
 //! up to a NUL, and takes the descriptor to be at sector 1; oslo.utils splits lines at every control code that could
 //! end one. A descriptor is accepted only if all of them see the same.
 
-use crate::flaw::{Flaw, field};
+use std::ops::Range;
 
+use crate::flaw::{Flaw, field};
+use crate::mark::Mark;
+use crate::window::{HEAD_BYTES, Window, last};
+
+/// What is kept of the start at most: header, the longest descriptor, and a byte to see that it ends there.
+pub(crate) const MOST_START_BYTES: usize = SECTOR_BYTES + MOST_DESCRIPTOR_SECTORS * SECTOR_BYTES + 1;
+
+const SECTOR_BYTES: usize = 512;
 const SECTOR: u64 = 512;
+/// The longest descriptor that is read by qemu and oslo.utils is 1 MiB - 1, of which this is what whole sectors have.
+const MOST_DESCRIPTOR_SECTORS: usize = 2047;
+/// The NUL behind the text, and what may follow it: qemu's vmdk_write_cid puts a CID of one to eight digits in the place
+/// of a longer one, and leaves the end of the longer text behind. No line that means anything is as short.
+const REMNANT_BYTES: usize = 8;
 /// The grain to which VirtualBox rounds up the capacity in the header, but not the one in the descriptor.
 const GRAIN_SECTORS: u64 = 128;
 
-/// Whether the disk is whole in this file: nothing else is named, and the extent is the one that the header describes.
-pub(crate) fn check(head: &[u8]) -> Result<(), Flaw> {
-    let version = u32::from_le_bytes(field(head, 0x04)?);
-    let capacity = number(head, 0x0c)?;
-    let offset = number(head, 0x1c)?;
-    let sectors = number(head, 0x24)?;
+const CAPACITY: usize = 0x0c;
+const REDUNDANT_GRAIN_DIRECTORY: usize = 0x30;
+const GRAIN_DIRECTORY: usize = 0x38;
+/// In place of the grain directory's sector: the header at the end of the file has it.
+const AT_END: u64 = u64::MAX;
+/// The fields that a footer repeats: all but the grain directories, and the byte for an unclean shutdown.
+const REPEATED: [Range<usize>; 3] = [0..0x30, 0x40..0x48, 0x49..0x4f];
 
+const CREATE_TYPE: &[u8] = b"createType=\"";
+
+/// Marker, footer, and the marker of the end of the stream.
+const FOOTER_BYTES: usize = 3 * SECTOR_BYTES;
+const FOOTER_MARKER: u32 = 3;
+
+/// How many bytes of the start are looked at in a file with this head: up to the end of the descriptor, and one more.
+pub(crate) fn start_bytes(head: &[u8]) -> usize {
+    match descriptor_area(head) {
+        Ok(area) => area.end.saturating_add(1).clamp(HEAD_BYTES, MOST_START_BYTES),
+        Err(_) => HEAD_BYTES,
+    }
+}
+
+/// Whether the disk is whole in this file: nothing else is named, the extent is the one that the header describes, and
+/// so is the footer.
+pub(crate) fn check(window: &Window) -> Result<(), Flaw> {
+    let start = &window.start;
+    let version = u32::from_le_bytes(field(start, 0x04)?);
+    let capacity = number(start, CAPACITY)?;
     if !matches!(version, 1..=3) {
         return Err(Flaw::Variant("of an unknown version"));
     }
@@ -25,27 +59,78 @@ pub(crate) fn check(head: &[u8]) -> Result<(), Flaw> {
     if capacity == 0 {
         return Err(Flaw::Reference("a descriptor in place of a disk"));
     }
-    if offset != 1 || sectors == 0 {
-        return Err(Flaw::Header("has no descriptor in its second sector"));
-    }
 
-    let start = usize::try_from(SECTOR).unwrap_or(usize::MAX);
-    let area = sectors
-        .checked_mul(SECTOR)
-        .and_then(|bytes| usize::try_from(bytes).ok())
-        .and_then(|bytes| head.get(start..)?.get(..bytes))
-        .ok_or(Flaw::Header("has a descriptor that ends outside of the first 64 KiB"))?;
+    let place = descriptor_area(start)?;
+    let area = start.get(place.clone()).ok_or(Flaw::Header("ends within its descriptor"))?;
     let text = area.split(|byte| *byte == 0).next().unwrap_or(area);
     let padding = area.get(text.len()..).unwrap_or_default();
     // What readers that stop only at a NUL would go on with.
-    let after = head.get(start.saturating_add(area.len()));
-    if padding.iter().any(|byte| *byte != 0) || (padding.is_empty() && after.is_some_and(|byte| *byte != 0)) {
+    let after = start.get(place.end).filter(|_| padding.is_empty());
+    if padding.iter().skip(REMNANT_BYTES).chain(after).any(|byte| *byte != 0) {
         return Err(Flaw::Header("has more text behind its descriptor"));
     }
 
     let extent = descriptor(text)?;
     if extent != capacity && extent.checked_next_multiple_of(GRAIN_SECTORS) != Some(capacity) {
         return Err(Flaw::Header("has an extent of another size than its header says"));
+    }
+    if number(start, GRAIN_DIRECTORY)? == AT_END { footer(window) } else { Ok(()) }
+}
+
+/// The capacity in bytes; `None` for a kind of VMDK that has no such header.
+pub(crate) fn virtual_size(window: &Window) -> Result<Option<u64>, Flaw> {
+    if !Mark::VmdkSparse.is_in(window) {
+        return Ok(None);
+    }
+    let bytes = number(window.head(), CAPACITY)?.checked_mul(SECTOR);
+    bytes.map(Some).ok_or(Flaw::Header("says that its disk has 2^63 bytes or more"))
+}
+
+/// Where the descriptor is that the header tells of.
+fn descriptor_area(head: &[u8]) -> Result<Range<usize>, Flaw> {
+    let (offset, sectors) = (number(head, 0x1c)?, number(head, 0x24)?);
+    if offset != 1 || sectors == 0 {
+        return Err(Flaw::Header("has no descriptor in its second sector"));
+    }
+    usize::try_from(sectors)
+        .ok()
+        .filter(|sectors| *sectors <= MOST_DESCRIPTOR_SECTORS)
+        .and_then(|sectors| sectors.checked_mul(SECTOR_BYTES)?.checked_add(SECTOR_BYTES))
+        .map(|end| SECTOR_BYTES..end)
+        .ok_or(Flaw::Header("has a descriptor of 1 MiB or more"))
+}
+
+/// Whether the file ends with a footer that differs from the header in nothing but where the grain directories are.
+///
+/// Some readers go by the footer, others by the header.
+fn footer(window: &Window) -> Result<(), Flaw> {
+    let end = last(&window.tail, FOOTER_BYTES);
+    let header = window.head();
+    let [marker, footer, end_of_stream] = [0, 1, 2].map(|nth: usize| {
+        let at = nth.saturating_mul(SECTOR_BYTES);
+        end.get(at..).and_then(|rest| rest.get(..SECTOR_BYTES)).unwrap_or_default()
+    });
+    let zeros = |bytes: Option<&[u8]>| bytes.is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0));
+    if end_of_stream.is_empty() || !zeros(Some(end_of_stream)) {
+        return Err(Flaw::Header("does not end with the marker of its end"));
+    }
+    // The number in the first 8 bytes is of sectors; some writers leave it zero.
+    if u32::from_le_bytes(field(marker, 8)?) != 0
+        || u32::from_le_bytes(field(marker, 12)?) != FOOTER_MARKER
+        || !zeros(marker.get(16..))
+    {
+        return Err(Flaw::Header("has no marker before its footer"));
+    }
+
+    if REPEATED.into_iter().any(|place| header.get(place.clone()) != footer.get(place)) {
+        return Err(Flaw::Header("has a footer that differs from its header"));
+    }
+    let redundant = number(header, REDUNDANT_GRAIN_DIRECTORY)?;
+    if redundant != AT_END && redundant != number(footer, REDUNDANT_GRAIN_DIRECTORY)? {
+        return Err(Flaw::Header("has a footer that differs from its header"));
+    }
+    if number(footer, GRAIN_DIRECTORY)? == AT_END {
+        return Err(Flaw::Header("has a footer that tells of another footer"));
     }
     Ok(())
 }
@@ -84,7 +169,12 @@ fn descriptor(text: &[u8]) -> Result<u64, Flaw> {
             }
         } else if key.eq_ignore_ascii_case(b"createType") {
             kind = true;
-            let value = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
+            // qemu and oslo.utils look for the key with what follows it, and would not find another spelling.
+            let (start, value) = line.split_at_checked(CREATE_TYPE.len()).unwrap_or_default();
+            if !start.eq_ignore_ascii_case(CREATE_TYPE) {
+                return Err(Flaw::Header("has a createType that is not in quotes behind an equals sign"));
+            }
+            let value = value.strip_suffix(b"\"").unwrap_or_default();
             if ![&b"monolithicSparse"[..], b"streamOptimized"].iter().any(|it| value.eq_ignore_ascii_case(it)) {
                 return Err(Flaw::Variant("of another createType than monolithicSparse and streamOptimized"));
             }
@@ -128,10 +218,12 @@ fn word(text: &[u8]) -> (&[u8], &[u8]) {
     (word, rest.trim_ascii_start())
 }
 
-/// Key and value of a line that assigns one.
+/// Key and value of a line that assigns one. Only the keys of the disk data base have blanks before the equals sign:
+/// there are readers that would not find the others.
 fn assignment(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let (key, value) = line.split_at_checked(line.iter().position(|byte| *byte == b'=')?)?;
-    let key = key.trim_ascii();
+    let in_data_base = key.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"ddb"));
+    let key = if in_data_base { key.trim_ascii_end() } else { key };
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b':');
     let is_key = !key.is_empty() && key.iter().all(plain);
     is_key.then(|| (key, value.strip_prefix(b"=").unwrap_or(value).trim_ascii()))

@@ -1,69 +1,69 @@
-//! The part of an image that the rules look at.
+//! The parts of an image that the rules look at.
 
-use crate::disagreement::{Disagreement, WindowPart};
+use std::fmt;
 
-/// How many bytes of the start the rules look at: 64 KiB.
+use crate::disagreement::{Disagreement, Shortage};
+use crate::inspector::Inspector;
+
+/// How many bytes of the start of any image the rules look at: 64 KiB.
 ///
-/// The farthest mark of the start is that of ISO 9660, just past 32 KiB; a text descriptor of VMDK is a few hundred
-/// bytes, but comments may come first.
+/// The farthest mark of the start is that of ISO 9660, just past 32 KiB. Of a VMDK and a VHDX more is kept, see
+/// [`Inspector`].
 pub const HEAD_BYTES: usize = 64 * 1024;
 
-/// How many bytes of the end the rules look at: 4 KiB.
+/// How many bytes of the end of any image the rules look at: 4 KiB.
 ///
-/// The trailers of VHD and DMG are the last 512 bytes; the footer of a streamOptimized VMDK, for checks of what is
-/// inside a format, begins 1536 bytes before the end.
+/// The trailers of VHD and DMG are the last 512 bytes; the footer of a streamOptimized VMDK begins 1536 bytes before the
+/// end.
 pub const TAIL_BYTES: usize = 4 * 1024;
 
-/// The start and the end of an image, and its whole size.
+/// The parts of one image that the rules look at, and its whole size.
 ///
-/// Whoever fills it in reads exactly the first `min(size, HEAD_BYTES)` and the last `min(size, TAIL_BYTES)` bytes; the
-/// two overlap in a small image.
-#[derive(Clone, Copy, Debug)]
-pub struct Window<'a> {
-    /// The first `min(size, HEAD_BYTES)` bytes.
-    pub head: &'a [u8],
+/// Made by an [`Inspector`], which sees the bytes pass, or by [`inspect_at`](crate::inspect_at), which reads the parts
+/// where they are. Of the same bytes both make the same window.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Window {
+    /// The first bytes: `min(size, HEAD_BYTES)`, or more where the format has more to look at.
+    pub(crate) start: Vec<u8>,
     /// The last `min(size, TAIL_BYTES)` bytes.
-    pub tail: &'a [u8],
-    /// The size of the whole image, in bytes.
-    pub size: u64,
+    pub(crate) tail: Vec<u8>,
+    /// Parts between the two, in the order in which they lie; the format knows which.
+    pub(crate) pieces: Vec<Vec<u8>>,
+    pub(crate) size: u64,
+    /// What the source did not give, though its size demands it.
+    pub(crate) shortage: Option<Shortage>,
 }
 
-impl<'a> Window<'a> {
+impl Window {
     /// The window of an image that is in memory as a whole.
     #[must_use]
-    pub fn of(bytes: &'a [u8]) -> Self {
-        Self { head: first(bytes, HEAD_BYTES), tail: last(bytes, TAIL_BYTES), size: length(bytes) }
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut inspector = Inspector::new();
+        inspector.feed(bytes);
+        inspector.finish()
     }
 
-    /// Whether head, tail and size fit together.
+    /// The size of the whole image, in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether all is there that the size demands.
     ///
     /// # Errors
     ///
-    /// [`Disagreement::WindowShort`] when the size demands more bytes than are there: a mark may be in those which are
-    /// missing. [`Disagreement::WindowInconsistent`] when there are more than the size allows, or when head and tail
-    /// overlap with different bytes, which means that the image changed between two reads.
+    /// [`Disagreement::WindowShort`] when the source ended before its size: a mark may be in what is missing.
     pub fn check(&self) -> Result<(), Disagreement> {
-        for (part, bytes, limit) in
-            [(WindowPart::Head, self.head, HEAD_BYTES), (WindowPart::Tail, self.tail, TAIL_BYTES)]
-        {
-            let have = bytes.len();
-            let need = usize::try_from(self.size).unwrap_or(usize::MAX).min(limit);
-            if have < need {
-                return Err(Disagreement::WindowShort { part, have, need });
-            }
-            if have > need {
-                return Err(Disagreement::WindowInconsistent);
-            }
+        match self.shortage {
+            None => Ok(()),
+            Some(Shortage { part, have, need }) => Err(Disagreement::WindowShort { part, have, need }),
         }
-
-        let both = length(self.head).saturating_add(length(self.tail));
-        let shared = usize::try_from(both.saturating_sub(self.size)).unwrap_or(usize::MAX);
-        if last(self.head, shared) == first(self.tail, shared) { Ok(()) } else { Err(Disagreement::WindowInconsistent) }
     }
 
-    /// The head, cut to [`HEAD_BYTES`] so that no caller's buffer size changes a verdict.
-    pub(crate) fn head(&self) -> &'a [u8] {
-        first(self.head, HEAD_BYTES)
+    /// The first `min(size, HEAD_BYTES)` bytes.
+    pub(crate) fn head(&self) -> &[u8] {
+        first(&self.start, HEAD_BYTES)
     }
 
     /// Whether `magic` is `at` bytes after the start.
@@ -72,8 +72,8 @@ impl<'a> Window<'a> {
     }
 
     /// The last `back` bytes, if they are there and begin with `magic`.
-    pub(crate) fn end(&self, back: usize, magic: &[u8]) -> Option<&'a [u8]> {
-        let trailer = last(self.tail, back);
+    pub(crate) fn end(&self, back: usize, magic: &[u8]) -> Option<&[u8]> {
+        let trailer = last(&self.tail, back);
         (trailer.len() == back && trailer.starts_with(magic)).then_some(trailer)
     }
 
@@ -83,69 +83,23 @@ impl<'a> Window<'a> {
     }
 }
 
+/// The size, and nothing of what the bytes are.
+impl fmt::Debug for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Window").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
 /// The first `count` bytes, or all.
 fn first(bytes: &[u8], count: usize) -> &[u8] {
     bytes.get(..count).unwrap_or(bytes)
 }
 
 /// The last `count` bytes, or all.
-fn last(bytes: &[u8], count: usize) -> &[u8] {
+pub(crate) fn last(bytes: &[u8], count: usize) -> &[u8] {
     bytes.get(bytes.len().saturating_sub(count)..).unwrap_or(bytes)
 }
 
-fn length(bytes: &[u8]) -> u64 {
+pub(crate) fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn code(head: &[u8], tail: &[u8], size: u64) -> Option<&'static str> {
-        Window { head, tail, size }.check().err().map(|error| error.code())
-    }
-
-    #[test]
-    fn windows_of_every_size_class_fit() {
-        let image: Vec<u8> = (0..100_000_u32).map(|n| n.to_le_bytes()[0]).collect();
-        for size in [0, 1, 511, 512, 4095, 4096, 4097, 65_535, 65_536, 65_537, 69_631, 69_632, 69_633, 100_000] {
-            assert_eq!(Window::of(&image[..size]).check(), Ok(()), "{size}");
-        }
-    }
-
-    #[test]
-    fn a_short_part_is_named() {
-        let bytes = [0; HEAD_BYTES];
-        let (head, tail) = (&bytes[..], &bytes[..TAIL_BYTES]);
-        let size = 1 << 30;
-
-        assert_eq!(code(head, tail, size), None);
-        assert_eq!(code(&head[1..], tail, size), Some("window-short"));
-        assert_eq!(code(head, &tail[1..], size), Some("window-short"));
-        assert_eq!(code(&[], &[], 1), Some("window-short"));
-        assert_eq!(code(head, tail, u64::MAX), None);
-    }
-
-    #[test]
-    fn more_bytes_than_the_size_are_refused() {
-        let bytes = [0; HEAD_BYTES + 1];
-        assert_eq!(code(&bytes[..8], &bytes[..8], 7), Some("window-inconsistent"));
-        assert_eq!(code(&bytes[..7], &bytes[..8], 7), Some("window-inconsistent"));
-        assert_eq!(code(&bytes, &bytes[..TAIL_BYTES], 1 << 30), Some("window-inconsistent"));
-    }
-
-    #[test]
-    fn head_and_tail_must_be_the_same_where_they_overlap() {
-        assert_eq!(code(b"abcd", b"abcd", 4), None);
-        assert_eq!(code(b"abcd", b"abce", 4), Some("window-inconsistent"));
-
-        let head = [7; HEAD_BYTES];
-        let mut tail = [7; TAIL_BYTES];
-        let size = length(&head) + 1;
-        assert_eq!(code(&head, &tail, size), None);
-        tail[TAIL_BYTES - 1] = 8;
-        assert_eq!(code(&head, &tail, size), None, "past the head");
-        tail[TAIL_BYTES - 2] = 8;
-        assert_eq!(code(&head, &tail, size), Some("window-inconsistent"));
-    }
 }

@@ -11,6 +11,7 @@ use super::setup::{load_config, load_plugins, open_ledger};
 use super::{print_json, show};
 use crate::cancel::Cancel;
 use crate::catalog::Origin;
+use crate::cloud::Logins;
 use crate::config::Config;
 use crate::plugin::{self, CallContext, CheckJob, Finding, Handler, PluginOutcome, Plugins, Refusal, Target, Verdict};
 use crate::redact::printable;
@@ -46,6 +47,9 @@ pub(super) fn list(config: Option<&Path>, json: bool, binary: PathBuf) -> Result
         show::line(format_args!("  {place}. {}: {}{schemes}", info.id, kinds.join(", ")))?;
         let (plugin, isolation) = (handler.plugin(), isolation(handler.as_ref()));
         show::line(format_args!("     {description} ({} {}, {isolation})", plugin.name, plugin.version))?;
+        if !info.logins.is_empty() {
+            show::line(format_args!("     is given the logins {}", printable(&info.logins.join(", "))))?;
+        }
         if let Some(trouble) = status(handler.as_ref(), config.limits.stall) {
             show::line(format_args!("     not ready: {}", printable(&trouble)))?;
         }
@@ -120,10 +124,23 @@ pub(super) fn inspect(file: &Path, json: bool, binary: &Path) -> Result<()> {
         show::line(format_args!("    table of {} bytes, calls {}", handler.struct_size, handler.threads))?;
         // A table may hold functions that only say "not offered"; the kinds are what is offered.
         show::line(format_args!("    kinds {}", info.kinds.iter().map(kind_name).collect::<Vec<_>>().join(", ")))?;
-        for (name, values) in [("schemes", &info.schemes), ("formats", &info.formats)] {
-            if !values.is_empty() {
-                show::line(format_args!("    {name} {}", values.join(", ")))?;
-            }
+        let lists = [
+            ("schemes", &info.schemes),
+            ("formats", &info.formats),
+            ("is given the logins", &info.logins),
+            ("settings that may be files", &info.file_settings),
+        ];
+        for (name, values) in lists.into_iter().filter(|(_, values)| !values.is_empty()) {
+            show::line(format_args!("    {name} {}", printable(&values.join(", "))))?;
+        }
+        let moves = info.kinds.iter().any(|kind| matches!(kind, HandlerKind::Source | HandlerKind::Transfer));
+        let traits = [
+            (info.needs_network, "speaks to the network"),
+            (info.ranged_input, "reads its input at any offset"),
+            (moves && info.schemes.is_empty(), "needs no location, and is tried after all of them"),
+        ];
+        for (_, what) in traits.into_iter().filter(|(has, _)| *has) {
+            show::line(format_args!("    {what}"))?;
         }
     }
     Ok(())
@@ -197,5 +214,6 @@ fn target(url: &str, config: Option<&Config>) -> Result<Target> {
     request.store = belonging(stores, &location, &Origin::Caller).store;
     hand_on(&location, &mut request);
     request.named_by_caller = true;
-    Ok(Target { request, url })
+    let logins = config.map(Logins::for_stores).unwrap_or_default().into_map();
+    Ok(Target { request, url, logins })
 }

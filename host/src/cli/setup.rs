@@ -161,7 +161,8 @@ fn refuse_bad_sections(config: &Config, binary: PathBuf) -> Result<()> {
         .filter(|handler| config.handler_sections.contains_key(&handler.id))
         .filter_map(|handler| {
             let refusal = handler.skipped.as_ref().filter(|refusal| refusal.code != "duplicate-handler")?;
-            Some(format!("[handler.{}]: {refusal}", handler.id))
+            let (refusal, section) = (refusal.to_string(), format!("[handler.{}]", handler.id));
+            Some(if refusal.starts_with(&section) { refusal } else { format!("{section}: {refusal}") })
         })
         .collect();
     if refused.is_empty() {

@@ -1,5 +1,6 @@
 //! The logins of one image: what its handlers may ask for.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ const STORE_CLOUD: &str = "cloud";
 const CATALOG_CLOUD: &str = "catalog.cloud";
 /// The login that the image's catalog was asked for locations with, if it is another one.
 const CATALOG_SERVICE: &str = "catalog.service";
+
+/// Every login that there may be.
+pub(crate) const LOGINS: [&str; 3] = [STORE_CLOUD, CATALOG_CLOUD, CATALOG_SERVICE];
 
 /// Logins by the names of the secrets that hold them. Cheap to clone.
 #[derive(Clone, Default)]
@@ -54,6 +58,11 @@ impl Logins {
     /// The names of those of `wanted` that there are.
     pub(crate) fn among(&self, wanted: &[String]) -> Vec<String> {
         wanted.iter().filter(|name| self.get(name).is_some()).cloned().collect()
+    }
+
+    /// All of them, by name.
+    pub(crate) fn into_map(self) -> BTreeMap<String, Vec<u8>> {
+        self.known.iter().map(|(name, login)| ((*name).to_owned(), login.clone())).collect()
     }
 
     /// The login of this name.

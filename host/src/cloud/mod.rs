@@ -13,7 +13,7 @@ use crate::config::CloudSource;
 use options::Options;
 
 pub(crate) use environment::is_in_environment;
-pub(crate) use logins::Logins;
+pub(crate) use logins::{LOGINS, Logins};
 pub(crate) use options::{auth_options, is_auth_option};
 
 /// What the login of the cloud `name` comes to.

@@ -58,7 +58,7 @@ pub(super) struct RawConfig {
     #[serde(rename = "store")]
     pub(super) stores: Vec<RawStore>,
     /// The cloud whose login handlers use for stores that want one, where a location brings none along. Default: that of the
-    /// image's catalog, else that of the environment.
+    /// image's catalog; for other images the only cloud, and with several none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) store_cloud: Option<String>,
     /// OpenStack clouds and how to log in to them, by a name of the operator's choice.

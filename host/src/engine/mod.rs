@@ -27,7 +27,6 @@ mod resume;
 mod shape;
 mod span;
 mod stage_writer;
-mod stored;
 mod supply;
 mod team;
 #[cfg(test)]
@@ -40,6 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use landfall_handler_api::{Error, ErrorKind, OutputMeta, Request, Result, Scope};
+use landfall_inspect::Window;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -57,7 +57,6 @@ pub(crate) use limits::{LimitSettings, NodeLimits};
 pub(crate) use output::{Allowed, Disk};
 pub(crate) use shape::{Shaper, shaped};
 pub(crate) use stage_writer::StageWriter;
-pub(crate) use stored::StoredWindow;
 pub(crate) use supply::{Origin, Supply};
 
 /// How the bytes came to the target.
@@ -203,8 +202,9 @@ pub(crate) struct Moved {
     pub(crate) may_remember: bool,
     /// The locations that gave bytes, where several may have.
     pub(crate) locations: Vec<String>,
-    /// What the bytes looked like as they were stored, and then inflated, where the stage holds what became of them.
-    pub(crate) stored: Option<Vec<StoredWindow>>,
+    /// What the inspector looks at of the bytes as they were stored, and then inflated, where the stage holds what became of
+    /// them.
+    pub(crate) stored: Option<Vec<Window>>,
     /// Whether an unpacker made the stage's raw disk.
     pub(crate) unpacked: bool,
     /// What the unpacker says of the disk.

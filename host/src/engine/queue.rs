@@ -8,13 +8,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+use landfall_inspect::Inspector;
 
 use super::lane::locked;
 use super::least_rate::{LeastRate, Window};
 use super::limits::NodeLimits;
 use super::pump::CHUNK;
 use super::shape::is_about_bytes;
-use super::stored::StoredWindow;
 use super::{too_large, written};
 use crate::cancel::Cancel;
 use crate::digest::{Digest, Hasher};
@@ -49,7 +49,7 @@ struct State {
     chunks: VecDeque<Chunk>,
     /// Bytes that were put in.
     position: u64,
-    stored: StoredWindow,
+    inspector: Inspector,
     hashing: Option<Hashing>,
     /// Buffers that are not used now.
     spare: Spare,
@@ -95,7 +95,7 @@ impl Queue {
         let state = State {
             chunks: VecDeque::new(),
             position: 0,
-            stored: StoredWindow::default(),
+            inspector: Inspector::new(),
             hashing,
             spare,
             end: None,
@@ -143,18 +143,18 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Digest and window of everything that was put in.
-    pub(super) fn finish(&self) -> Result<(Option<Digest>, StoredWindow)> {
-        let (hashing, stored) = {
+    /// Digest of everything that was put in, and what the inspector looks at of it.
+    pub(super) fn finish(&self) -> Result<(Option<Digest>, landfall_inspect::Window)> {
+        let (hashing, inspector) = {
             let mut state = locked(&self.state);
-            (state.hashing.take(), std::mem::take(&mut state.stored))
+            (state.hashing.take(), std::mem::take(&mut state.inspector))
         };
         let died = |_| Error::new(ErrorKind::Internal, "digest-thread", "the digest's thread ended early");
         let digest = hashing.map(|Hashing { chunks, thread }| {
             drop(chunks);
             thread.join().map_err(died)
         });
-        Ok((digest.transpose()?, stored))
+        Ok((digest.transpose()?, inspector.finish()))
     }
 
     /// A buffer of [`CHUNK`] bytes, to be filled and put in.
@@ -179,7 +179,7 @@ impl Queue {
                 cancel.check()?;
                 state = self.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
             }
-            state.stored.take(&chunk);
+            state.inspector.feed(&chunk);
             state.position = state.position.saturating_add(chunk.len() as u64);
             match state.reader {
                 Reader::Reads => state.chunks.push_back(Arc::clone(&chunk)),

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use landfall_handler_api::{Error, ErrorKind, OutputMeta, Request, Result, Scope};
+use landfall_inspect::{Window, inspect_at};
 use rustix::fs::OFlags;
 use serde_json::{Map, Value};
 
@@ -16,7 +17,6 @@ use super::least_rate::LeastRate;
 use super::output::{Allowed, StageOutputs, Written};
 use super::pump::write_sparse;
 use super::queue::{Queue, QueueSink, StreamInput};
-use super::stored::StoredWindow;
 use super::supply::{Origin, Supply};
 use super::{Method, Moved, Want, check_size, from_source, written};
 use crate::digest::{Algorithm, Digest};
@@ -112,7 +112,7 @@ fn spooled(
     let Moved { bytes: spooled, digest, locations, stored, .. } = moved;
     let stored = match stored {
         Some(stored) => stored,
-        None => vec![StoredWindow::of(spool.file(), spooled)?],
+        None => vec![spooled_window(spool.file(), spooled)?],
     };
     let outputs = outputs(unpacker, stage, want)?;
     let file = File::from(written::reopen(spool.file(), OFlags::RDONLY)?);
@@ -133,6 +133,11 @@ fn spooled(
     let moved = Moved::new(Method::Unpack, written.bytes, digest);
     let Written { meta, more, .. } = written;
     Ok(Moved { stored: Some(stored), unpacked: true, locations, meta, more, machine, ..moved })
+}
+
+/// What the inspector looks at of the bytes that were spooled.
+fn spooled_window(spool: &File, size: u64) -> Result<Window> {
+    inspect_at(size, |offset, into| written::read_full(spool, into, offset)).map_err(|error| error.scoped(Scope::Node))
 }
 
 /// The outputs of an unpacker.

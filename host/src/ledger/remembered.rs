@@ -1,4 +1,4 @@
-//! Digests of sources, remembered for exactly the version of the inode that was read.
+//! Digests of sources and verdicts on their format, remembered for exactly the version of the inode that was read.
 
 use landfall_handler_api::Result;
 use rusqlite::{OptionalExtension, params};
@@ -9,18 +9,22 @@ use crate::engine::Remembered;
 use crate::faults::Point;
 use crate::identity::FileVersion;
 
+/// Beside a digest, what the bytes were found to be.
+pub(super) const VERDICT: &str = "ALTER TABLE remembered ADD COLUMN verdict TEXT;";
+
 /// Digests that are kept; the oldest go first.
 const KEEP: i64 = 100_000;
 
 impl Ledger {
-    /// Remembers the digest of `version`. A file system that keeps no birth times has 0 there.
-    pub(crate) fn remember(&self, version: &FileVersion, digest: &Digest) -> Result<()> {
+    /// Remembers the digest of `version`, and that its format was found to be as `verdict` says. A file system that keeps no
+    /// birth times has 0 there.
+    pub(crate) fn remember(&self, version: &FileVersion, digest: &Digest, verdict: &str) -> Result<()> {
         self.change(Point::LedgerRemember, |transaction| {
             transaction
                 .execute(
                     "INSERT OR REPLACE INTO remembered
-                     (file_system, inode, born, size, modified, changed, algorithm, value)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                     (file_system, inode, born, size, modified, changed, algorithm, value, verdict)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                     params![
                         version.identity.file_system.cast_signed(),
                         version.identity.inode.cast_signed(),
@@ -30,6 +34,7 @@ impl Ledger {
                         version.changed,
                         digest.algorithm.name(),
                         digest.value,
+                        verdict,
                     ],
                 )
                 .map_err(failed("change"))?;
@@ -69,28 +74,39 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// A column of what is remembered of `version` beside its digest by `algorithm`. A ledger that cannot be read remembers
+    /// nothing; what was asked for is then found out anew.
+    fn recall(&self, column: &str, version: &FileVersion, algorithm: Algorithm) -> Option<String> {
+        let connection = self.connection.borrow();
+        let text = format!(
+            "SELECT {column} FROM remembered WHERE file_system = ?1 AND inode = ?2 AND born = ?3 AND size = ?4
+             AND modified = ?5 AND changed = ?6 AND algorithm = ?7"
+        );
+        let found = connection.query_row(
+            &text,
+            params![
+                version.identity.file_system.cast_signed(),
+                version.identity.inode.cast_signed(),
+                version.identity.born.unwrap_or(0),
+                version.size.cast_signed(),
+                version.modified,
+                version.changed,
+                algorithm.name(),
+            ],
+            |row| row.get::<_, Option<String>>(0),
+        );
+        found.optional().ok().flatten().flatten()
+    }
+
+    /// Whether the format of `version` was found to be as `verdict` says when its digest was computed.
+    pub(crate) fn has_verdict(&self, version: &FileVersion, algorithm: Algorithm, verdict: &str) -> bool {
+        self.recall("verdict", version, algorithm).as_deref() == Some(verdict)
+    }
+}
+
 impl Remembered for Ledger {
     fn digest(&self, version: &FileVersion, algorithm: Algorithm) -> Option<Digest> {
-        let connection = self.connection.borrow();
-        let value: Option<String> = connection
-            .query_row(
-                "SELECT value FROM remembered WHERE file_system = ?1 AND inode = ?2 AND born = ?3 AND size = ?4
-                 AND modified = ?5 AND changed = ?6 AND algorithm = ?7",
-                params![
-                    version.identity.file_system.cast_signed(),
-                    version.identity.inode.cast_signed(),
-                    version.identity.born.unwrap_or(0),
-                    version.size.cast_signed(),
-                    version.modified,
-                    version.changed,
-                    algorithm.name(),
-                ],
-                |row| row.get(0),
-            )
-            // A ledger that cannot be read remembers nothing; the digest is then computed.
-            .optional()
-            .ok()
-            .flatten();
-        value.map(|value| Digest { algorithm, value })
+        self.recall("value", version, algorithm).map(|value| Digest { algorithm, value })
     }
 }

@@ -8,6 +8,7 @@
 use std::ffi::c_void;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
 use landfall_handler_api::abi::*;
@@ -95,6 +96,8 @@ pub(super) struct HostCall {
     outputs: Gate<dyn Outputs>,
     /// Whether this operation ever had any.
     writes: bool,
+    /// Whether secrets are given now.
+    gives_secrets: AtomicBool,
     /// Handlers have pointers to them, which stay valid as long as this call.
     opened: Mutex<Vec<Arc<HostOutput>>>,
     result: Mutex<Option<String>>,
@@ -106,10 +109,16 @@ impl HostCall {
             context: context.clone(),
             handler: handler.to_owned(),
             writes: outputs.is_some(),
+            gives_secrets: AtomicBool::new(false),
             outputs: Gate::new(outputs),
             opened: Mutex::new(Vec::new()),
             result: Mutex::new(None),
         })
+    }
+
+    /// Secrets are given from now on, or not any more.
+    pub(super) fn give_secrets(&self, gives: bool) {
+        self.gives_secrets.store(gives, Ordering::SeqCst);
     }
 
     /// What is given to the plugin. It is valid while an `Arc` of this call is kept.
@@ -343,6 +352,10 @@ unsafe extern "C" fn secret(
         let (call, name) = unsafe { (call_of(call)?, borrow_text(name, SECRET_NAME_MAX, "a secret's name")?) };
         if len.is_null() || (buffer.is_null() && room > 0) {
             return Err(misuse("secret: len or buf is NULL"));
+        }
+        if !call.gives_secrets.load(Ordering::SeqCst) {
+            let message = "secrets are given while open or transfer runs, and not at other times";
+            return Err(Error::new(ErrorKind::Invalid, "secret-not-now", message));
         }
         let Some(mut secret) = (call.context.secrets)(name) else {
             let message = format!("the request has no secret {name:?}");

@@ -116,7 +116,9 @@ impl InlineHandler {
         outputs: Option<Arc<dyn Outputs>>,
     ) -> Result<Option<String>> {
         let json = encode(argument)?;
-        self.run(context, outputs, move |instance, call, error| {
+        // Who writes the one output of a transfer has to reach the location as well.
+        let secrets = outputs.is_some();
+        self.run(context, outputs, secrets, move |instance, call, error| {
             // SAFETY: instance and call live while the lent thread runs, the text as long as this closure.
             unsafe { function(instance, call, lend_text(&json), error) }
         })
@@ -134,6 +136,8 @@ impl InlineHandler {
         let own = call.stoppable()?;
         let host_call = HostCall::new(&own, &self.shared.info.id, None);
         let theirs = Arc::clone(&host_call);
+        // A filter has none: what it works on is given to it.
+        host_call.give_secrets(input.is_none());
         let back = self.shared.lend(&own, move |shared| {
             let (mut out, mut error) = (std::ptr::null(), blank_error());
             let status = function(shared.instance.0, theirs.raw(), &raw mut out, &raw mut error);
@@ -141,6 +145,7 @@ impl InlineHandler {
             // SAFETY: the plugin says that this is its source, which lives until it is closed.
             unsafe { Source::read_table(out) }
         });
+        host_call.give_secrets(false);
         match back {
             Lent::Back(source) => {
                 let source = honest(source, call, &own)?;
@@ -158,10 +163,12 @@ impl InlineHandler {
         &self,
         context: &CallContext,
         outputs: Option<Arc<dyn Outputs>>,
+        secrets: bool,
         function: impl FnOnce(*mut imgh_instance, *mut imgh_call, *mut imgh_error) -> imgh_status + Send + 'static,
     ) -> Result<Option<String>> {
         let own = context.stoppable()?;
         let call = HostCall::new(&own, &self.shared.info.id, outputs);
+        call.give_secrets(secrets);
         let theirs = Arc::clone(&call);
         let back = self.shared.lend(&own, move |shared| {
             let mut error = blank_error();
@@ -169,6 +176,7 @@ impl InlineHandler {
             take_outcome(status, &error)
         });
         // Whatever came of it, nothing is written from here on.
+        call.give_secrets(false);
         call.shut_outputs();
         match back {
             Lent::Back(outcome) => honest(outcome, context, &own).map(|()| call.take_result()),
@@ -244,7 +252,7 @@ impl Handler for InlineHandler {
         let json = encode(request)?;
         let input = HostInput::new(input, call.pulse.clone());
         let theirs = Arc::clone(&input);
-        let outcome = self.run(call, Some(outputs), move |instance, call, error| {
+        let outcome = self.run(call, Some(outputs), false, move |instance, call, error| {
             // SAFETY: instance, call and input live while the lent thread runs, the text as long as this closure.
             unsafe { unpack(instance, call, lend_text(&json), theirs.raw(), error) }
         });
@@ -254,7 +262,7 @@ impl Handler for InlineHandler {
 
     fn status(&self, call: &CallContext) -> Result<HandlerStatus> {
         let status = self.shared.table.status.ok_or_else(|| Error::unsupported("status"))?;
-        let answer = self.run(call, None, move |instance, call, error| {
+        let answer = self.run(call, None, false, move |instance, call, error| {
             // SAFETY: instance and call live while the lent thread runs.
             unsafe { status(instance, call, error) }
         })?;

@@ -203,6 +203,13 @@ fn check_info(info: &HandlerInfo, table: &imgh_handler) -> Result<(), Refusal> {
     if let Some(scheme) = info.schemes.iter().find(|scheme| !scheme_ok(scheme)) {
         return bad(format!("{id} names {scheme:?}, which is no lower-case URL scheme"));
     }
+    let setting_ok = |name: &String| {
+        let plain = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+        plain && !name.is_empty() && !name.ends_with("_file") && name != "isolation"
+    };
+    if let Some(name) = info.file_settings.iter().find(|name| !setting_ok(name)) {
+        return bad(format!("{id} names {name:?} as a setting that may be a file, which no setting can be called"));
+    }
     if table.create.is_none() || table.destroy.is_none() {
         return bad(format!("{id} has no create or no destroy"));
     }

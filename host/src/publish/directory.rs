@@ -37,14 +37,19 @@ pub(crate) fn publish_directory(
         .collect();
     let sizes: Vec<u64> = described.iter().map(|disk| disk.bytes).collect();
     facts.bytes = sizes.iter().fold(0, |all, bytes| u64::saturating_add(all, *bytes));
+    let mut files = Vec::new();
     let stages = std::iter::once(stage).chain(moved.more.iter_mut().map(|disk| &mut disk.stage));
     for ((number, stage), bytes) in (0..).zip(stages).zip(sizes) {
         put_on(stage, bytes, dress)?;
-        disk::sync_file(stage.descriptor()).map_err(|error| stage_error(&error, "sync the stage"))?;
         bring_in(stage, directory.file(), disks::file_name(number).as_ref())?;
+        let file = stage.file().try_clone();
+        files.push(file.map_err(|error| stage_error(&error, "duplicate the stage's descriptor"))?);
     }
-    write_document(directory.file(), &document, dress)?;
+    files.push(write_document(directory.file(), &document, dress)?);
     put_on_directory(directory.file(), dress)?;
+    for file in &files {
+        disk::sync_file(file.as_fd()).map_err(|error| stage_error(&error, "sync a disk"))?;
+    }
     disk::sync_directory(Point::DirectorySync, directory.file().as_fd())
         .map_err(|error| stage_error(&error, "sync the directory of the disks"))?;
     announce_and_name(directory, &target, moved, ledger, job, facts)
@@ -55,15 +60,15 @@ fn bring_in(stage: &mut Stage, directory: &File, name: &OsStr) -> Result<()> {
     let failed = |error: std::io::Error| stage_error(&error, "name a disk");
     let target = stage.target();
     match stage.hidden_name() {
-        None => disk::link(stage.file(), directory.as_fd(), name).map_err(failed),
+        None => disk::link(Point::DirectoryLink, stage.file(), directory.as_fd(), name).map_err(failed),
         Some(hidden) => {
-            disk::rename_new(Point::PublishRename, target.directory(), hidden, directory.as_fd(), name)
+            disk::rename_new(Point::DirectoryLink, target.directory(), hidden, directory.as_fd(), name)
                 .or_else(|error| {
                     if !disk::is_missing(&error) {
                         return Err(error);
                     }
                     // Nobody else has a name in this directory.
-                    disk::link(stage.file(), directory.as_fd(), name)?;
+                    disk::link(Point::DirectoryLink, stage.file(), directory.as_fd(), name)?;
                     disk::unlink(Point::PublishUnlink, target.directory(), hidden)
                 })
                 .map_err(failed)?;
@@ -73,16 +78,16 @@ fn bring_in(stage: &mut Stage, directory: &File, name: &OsStr) -> Result<()> {
     }
 }
 
-fn write_document(directory: &File, document: &[u8], dress: &Dress) -> Result<()> {
+fn write_document(directory: &File, document: &[u8], dress: &Dress) -> Result<File> {
     let failed = |error: std::io::Error| stage_error(&error, "write the document of the disks");
-    let write = || -> std::io::Result<()> {
+    let write = || -> std::io::Result<File> {
         let file = disk::create_document(directory.as_fd(), OsStr::new(disks::DOCUMENT))?;
         disk::write_document(file.as_fd(), document)?;
         if let Some((uid, gid)) = dress.owner {
             disk::set_owner(file.as_fd(), uid, gid)?;
         }
         disk::set_mode(file.as_fd(), dress.mode.unwrap_or(DEFAULT_MODE))?;
-        disk::sync_file(file.as_fd())
+        Ok(File::from(file))
     };
     write().map_err(failed)
 }

@@ -161,7 +161,8 @@ fn name(stage: &mut Stage, spare: Option<OsString>, replace: bool) -> Result<()>
         Some(spare) => {
             let target = stage.target();
             let directory = target.directory();
-            disk::link(stage.file(), directory, &spare).map_err(|error| link_error(stage, &error))?;
+            disk::link(Point::PublishLink, stage.file(), directory, &spare)
+                .map_err(|error| link_error(stage, &error))?;
             let renamed = rename_over(stage, &spare);
             // Still there after a failure, and after a rename between two names of one inode, which does nothing.
             if renamed.is_err() || stage.is_shared() {
@@ -179,7 +180,7 @@ fn name(stage: &mut Stage, spare: Option<OsString>, replace: bool) -> Result<()>
 
 fn link(stage: &Stage) -> Result<()> {
     let target = stage.target();
-    match disk::link(stage.file(), target.directory(), target.name()) {
+    match disk::link(Point::PublishLink, stage.file(), target.directory(), target.name()) {
         Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Err(appeared(stage)),
         done => done.map_err(|error| link_error(stage, &error)),
     }

@@ -1,6 +1,6 @@
 //! What a record claims against what the bytes are.
 
-use landfall_inspect::{DiskFormat, Mark, Window, agree};
+use landfall_inspect::{DiskFormat, Mark, agree, agree_compressed, agree_unpacked, inspect_at};
 
 use crate::image::{Image, SAMPLES, SIZE, VOLUME, image_of};
 
@@ -121,20 +121,37 @@ fn an_image_of_no_bytes_is_raw() {
 }
 
 #[test]
-fn a_window_that_is_short_comes_before_any_other_answer() {
-    let bytes = [0; 1000];
-    let cut = Window { head: &bytes, tail: &bytes, size: 1001 };
-    for (disk, container) in [("raw", "bare"), ("qed", "bare"), ("raw", "unheard-of")] {
-        let error = agree(&cut, disk, container).unwrap_err();
-        assert_eq!(error.code(), "window-short");
-        assert!(error.to_string().contains("1000") && error.to_string().contains("1001"));
+fn a_source_that_ends_early_comes_before_any_other_answer() {
+    let nothing_but = |have: usize| {
+        move |offset: u64, into: &mut [u8]| -> Result<usize, std::convert::Infallible> {
+            Ok(into.len().min(have.saturating_sub(usize::try_from(offset).unwrap())))
+        }
+    };
+    for (have, size) in [(1000, 1001), (0, 1), (65_535, 65_536), (65_536, 65_537), (SIZE - 1, SIZE), (SIZE, 1 << 30)] {
+        let window = inspect_at(size as u64, nothing_but(have)).unwrap();
+        for (disk, container) in [("raw", "bare"), ("qed", "bare"), ("raw", "unheard-of")] {
+            assert_eq!(agree(&window, disk, container).unwrap_err().code(), "window-short");
+        }
+        assert_eq!(agree_unpacked(&window).unwrap_err().code(), "window-short");
+        assert_eq!(agree_compressed(&window, "gzip").unwrap_err().code(), "window-short");
+    }
+    let whole = inspect_at(SIZE as u64, nothing_but(SIZE)).unwrap();
+    assert_eq!(agree(&whole, "raw", "bare"), Ok(()));
+    let message = agree(&inspect_at(1001, nothing_but(1000)).unwrap(), "raw", "bare").unwrap_err().to_string();
+    assert!(message.contains("1000") && message.contains("1001"), "{message}");
+}
+
+#[test]
+fn what_a_source_fails_with_is_passed_on() {
+    for fails_at in [0, 65_536 * 2 - 4096] {
+        let read = |offset: u64, into: &mut [u8]| if offset >= fails_at { Err("torn") } else { Ok(into.len()) };
+        assert_eq!(inspect_at(SIZE as u64, read), Err("torn"));
     }
 }
 
 #[test]
 fn messages_name_what_is_claimed_and_what_is_found() {
-    let message =
-        |image: &Image, disk, container| agree(&Window::of(&image.0), disk, container).unwrap_err().to_string();
+    let message = |image: &Image, disk, container| agree(&image.window(), disk, container).unwrap_err().to_string();
     let two = image_of(DiskFormat::Qcow2).put(510, b"\x55\xaa");
     let text = Image(b"# Disk DescriptorFile".to_vec());
     for (shown, expected) in [
@@ -155,10 +172,7 @@ fn messages_name_what_is_claimed_and_what_is_found() {
             message(&image_of(DiskFormat::Qcow2).put(19, b"\x01"), "qcow2", "bare"),
             "the record claims disk_format \"qcow2\", the bytes are qcow2 with a backing file: not accepted",
         ),
-        (
-            message(&Image(b"QFI\xfb".to_vec()), "qcow2", "bare"),
-            "the record claims disk_format \"qcow2\", the bytes are a qcow2 that ends within its header",
-        ),
+        (message(&Image(b"QFI\xfb".to_vec()), "qcow2", "bare"), "the image is a qcow2 that ends within its header"),
         (message(&text, "qed", "bare"), "the record claims disk_format \"qed\", which is never accepted"),
         (message(&text, "vmdk", "ova"), "the record claims container_format \"ova\", found the marks of vmdk"),
         (message(&text, "raw", "box\n"), "the record claims container_format \"box\\n\", which is unknown"),

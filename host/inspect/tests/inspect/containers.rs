@@ -4,7 +4,7 @@ use landfall_inspect::{Compression, ContainerFormat, DiskFormat, Mark, is_tar};
 
 use crate::image::{Image, SAMPLES, SIZE, image_of};
 
-const STREAMS: [(Compression, &[u8]); 5] = [
+pub(crate) const STREAMS: [(Compression, &[u8]); 5] = [
     (Compression::Gzip, b"\x1f\x8b\x08"),
     (Compression::Zstd, b"\x28\xb5\x2f\xfd"),
     (Compression::Xz, b"\xfd7zXZ\0"),

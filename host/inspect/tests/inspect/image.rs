@@ -1,6 +1,10 @@
 //! Bytes made for a test.
 
-use landfall_inspect::{Detected, DiskFormat, Mark, Window, agree, detect};
+use std::convert::Infallible;
+
+use landfall_inspect::{Detected, DiskFormat, Inspector, Mark, Window, agree, detect, inspect_at};
+
+use crate::vhdx::vhdx;
 
 /// Room for every mark of the start, and for a tail that does not overlap it.
 pub(crate) const SIZE: usize = 128 * 1024;
@@ -28,15 +32,43 @@ impl Image {
     }
 
     pub(crate) fn detect(&self) -> Detected {
-        detect(&Window::of(&self.0))
+        detect(&self.window())
+    }
+
+    /// What is looked at, seen as the bytes pass and read where they are.
+    pub(crate) fn window(&self) -> Window {
+        let window = Window::of(&self.0);
+        assert_eq!(window, read_at_random(&self.0));
+        window
     }
 
     /// The code of the disagreement, or "ok".
     pub(crate) fn agree(&self, disk_format: &str, container_format: &str) -> &'static str {
-        match agree(&Window::of(&self.0), disk_format, container_format) {
+        let verdict = agree(&self.window(), disk_format, container_format);
+        let mut inspector = Inspector::new();
+        inspector.feed(&self.0);
+        if let Err(early) = inspector.agree_so_far(disk_format, container_format) {
+            assert!(verdict.is_err(), "{early}");
+        }
+        match verdict {
             Ok(()) => "ok",
             Err(error) => error.code(),
         }
+    }
+}
+
+/// The window of bytes in memory, as of a file.
+pub(crate) fn read_at_random(bytes: &[u8]) -> Window {
+    let read = |offset: u64, into: &mut [u8]| -> Result<usize, Infallible> {
+        let rest = &bytes[usize::try_from(offset).expect("within memory")..];
+        // As files do now and then, it gives less than was asked for.
+        let count = rest.len().min(into.len()).min(100_000);
+        into[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    };
+    match inspect_at(bytes.len() as u64, read) {
+        Ok(window) => window,
+        Err(never) => match never {},
     }
 }
 
@@ -134,8 +166,22 @@ pub(crate) fn fixed_vhd() -> Image {
     Image::zeros(SIZE).put_before_end(512, &vhd_footer(2))
 }
 
+/// The header that follows the copy of the footer.
+pub(crate) const VHD_HEADER: &[u8] = b"cxsparse\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\x06\0\0\x01\0\0";
+
 pub(crate) fn dynamic_vhd() -> Image {
-    Image::zeros(SIZE).put(0, &vhd_footer(3)).put_before_end(512, &vhd_footer(3))
+    let image = Image::zeros(SIZE).put(0, &vhd_footer(3)).put(512, VHD_HEADER);
+    image.put_before_end(512, &vhd_footer(3))
+}
+
+/// A LUKS1 volume: version, payload in sector 4, nothing of the keys.
+pub(crate) fn luks() -> Image {
+    Image::zeros(SIZE).put(0, b"LUKS\xba\xbe\0\x01aes").put(104, &4_u32.to_be_bytes())
+}
+
+/// A disk with one Linux partition.
+pub(crate) fn mbr() -> Image {
+    Image::zeros(SIZE).put(446, b"\x80\x20\x21\0\x83\x10\0\0\0\x08\0\0\0\0\x01\0").put(510, b"\x55\xaa")
 }
 
 pub(crate) fn vdi() -> Image {
@@ -166,6 +212,9 @@ pub(crate) fn image_of(format: DiskFormat) -> Image {
         DiskFormat::Vhd => return dynamic_vhd(),
         DiskFormat::Vdi => return vdi(),
         DiskFormat::Vmdk => return vmdk(DESCRIPTOR.as_bytes()),
+        DiskFormat::Vhdx => return vhdx(),
+        DiskFormat::Luks => return luks(),
+        DiskFormat::Gpt => return mbr(),
         _ => {}
     }
     SAMPLES
@@ -173,4 +222,18 @@ pub(crate) fn image_of(format: DiskFormat) -> Image {
         .find(|sample| sample.mark.format() == format && sample.mark.refusal().is_none())
         .unwrap_or_else(|| panic!("no sample of {format}"))
         .image()
+}
+
+/// A stream of a disk of 4096 sectors without data: header, descriptor, empty tables, and a footer as VMware has it.
+pub(crate) fn stream_optimized() -> Image {
+    let text = DESCRIPTOR.replace("monolithicSparse", "streamOptimized");
+    let header = vmdk(text.as_bytes())
+        .put(0x04, b"\x03")
+        .put(0x08, b"\x01\0\x03\0")
+        .put(0x2c, &512_u32.to_le_bytes())
+        .put(0x38, &[0xff; 8])
+        .put(0x40, &128_u64.to_le_bytes())
+        .put(0x49, b"\n \r\n\x01\0");
+    let footer = Image(header.0[..512].to_vec()).put(0x38, &200_u64.to_le_bytes());
+    header.put_before_end(1536, b"\x01\0\0\0\0\0\0\0\0\0\0\0\x03").put_before_end(1024, &footer.0)
 }

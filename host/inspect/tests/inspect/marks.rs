@@ -1,6 +1,6 @@
 //! Each mark: just there, one byte off, cut short, in the wrong place, and two at once.
 
-use landfall_inspect::{DiskFormat, Mark, Window, detect};
+use landfall_inspect::{DiskFormat, Mark};
 
 use crate::image::{Image, Place, SAMPLES, SIZE, VOLUME};
 
@@ -156,6 +156,6 @@ fn a_fixed_vhd_may_hold_a_partition_table_but_a_dynamic_one_may_not() {
 fn bytes_past_the_limits_change_nothing() {
     let mut head = vec![b'#'; landfall_inspect::HEAD_BYTES];
     head.extend_from_slice(b"\n# Disk DescriptorFile\n");
-    let window = Window { head: &head, tail: &[], size: u64::MAX };
-    assert!(detect(&window).contains(DiskFormat::Raw));
+    head.resize(SIZE, 0);
+    assert!(Image(head).detect().contains(DiskFormat::Raw));
 }

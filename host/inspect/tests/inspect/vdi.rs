@@ -3,7 +3,7 @@
 use crate::image::vdi;
 
 /// What is put where, and the verdict.
-const POKES: [(&str, usize, &[u8], &str); 20] = [
+const POKES: [(&str, usize, &[u8], &str); 21] = [
     ("nothing", 0, b"", "ok"),
     ("another program's words", 0, b"<<< Oracle VM VirtualBox Disk Image >>>\n", "ok"),
     ("version 0.1", 0x44, b"\x01\0\0\0", "format-variant"),
@@ -23,7 +23,8 @@ const POKES: [(&str, usize, &[u8], &str); 20] = [
     ("parent, first byte", 0x1b8, b"\x01", "format-reference"),
     ("parent, last byte", 0x1c7, b"\x80", "format-reference"),
     ("past the parent", 0x1c8, b"\xff", "ok"),
-    ("map, data, geometry, sizes and own UUIDs", 0x154, &[0xff; 0x54], "ok"),
+    ("map, data, geometry", 0x154, &[0xff; 0x1c], "ok"),
+    ("blocks and own UUIDs", 0x178, &[0xff; 0x30], "ok"),
 ];
 
 #[test]
@@ -45,4 +46,13 @@ fn a_header_cut_short_is_refused() {
     let mut image = vdi();
     image.0.truncate(0x1c8);
     assert_eq!(image.agree("vdi", "bare"), "ok");
+}
+
+#[test]
+fn the_size_of_the_disk() {
+    for (bytes, verdict) in [(0_u64, "ok"), (10 << 30, "ok"), ((1 << 63) - 1, "ok"), (1 << 63, "format-header")] {
+        let image = vdi().put(0x170, &bytes.to_le_bytes());
+        assert_eq!(image.agree("vdi", "bare"), verdict);
+        assert_eq!(image.window().virtual_size(), (verdict == "ok").then_some(bytes));
+    }
 }

@@ -50,12 +50,14 @@ pub(crate) struct CheckJob {
 }
 
 /// A location to be read and transferred.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Target {
     /// What handlers are asked.
     pub(crate) request: Request,
     /// The whole URL, with its secrets.
     pub(crate) url: String,
+    /// Logins by name, each a cloud in JSON.
+    pub(crate) logins: BTreeMap<String, Vec<u8>>,
 }
 
 /// What came of a check.

@@ -13,6 +13,8 @@ use super::findings::{Findings, Outcome, described};
 use super::reads::{Whole, skip_reads, try_reads};
 use super::scratch::Scratch;
 use crate::cancel::Cancel;
+use crate::cloud::LOGINS;
+use crate::redact::printable;
 use crate::route::{LOCATION_URL, TLS_ROOTS};
 use crate::trusted;
 
@@ -27,10 +29,11 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 pub(super) fn context(target: Option<&Target>, limit: Duration) -> Result<CallContext> {
     let cancel = Cancel::new()?.with_deadline(Some(Instant::now() + limit));
     let url = target.map(|target| target.url.clone().into_bytes());
+    let logins = target.map(|target| target.logins.clone()).unwrap_or_default();
     let secrets = Arc::new(move |name: &str| match name {
         LOCATION_URL => url.clone(),
         TLS_ROOTS => trusted::roots(),
-        _ => None,
+        login => logins.get(login).cloned(),
     });
     Ok(CallContext { secrets, ..CallContext::quiet(cancel, limit) })
 }
@@ -62,7 +65,18 @@ pub(super) fn try_handler(
         let location = target.request.location.as_ref();
         location.is_some_and(|location| info.schemes.contains(&location.scheme()))
     };
-    let target = target.filter(ours);
+    // As in a placement, it is given what it says that it uses.
+    let own = target.filter(ours).map(|target| {
+        let mut own = target.clone();
+        own.logins.retain(|name, _| info.logins.contains(name));
+        own.request.secrets.extend(own.logins.keys().cloned());
+        own
+    });
+    let target = own.as_ref();
+    for login in info.logins.iter().filter(|login| !LOGINS.contains(&login.as_str())) {
+        let login = printable(login);
+        findings.run("logins", || Outcome::failed(format!("this agent has no login {login:?}")))?;
+    }
     let probe = |request: &Request| {
         context(target, OPERATION_LIMIT).and_then(|call| handler.probe_one(&call, request)).map(|probe| probe.accepts)
     };
@@ -91,7 +105,7 @@ pub(super) fn try_handler(
         if info.kinds.contains(&kind) {
             let name = format!("{kind:?}").to_lowercase();
             let why = match kind {
-                HandlerKind::Unpack => "there is no image to be given to it here",
+                HandlerKind::Unpack | HandlerKind::Filter => "there is no image to be given to it here",
                 _ => "this version does not call it",
             };
             findings.run(&name, || Outcome::skip(why))?;

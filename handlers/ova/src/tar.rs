@@ -1,0 +1,7 @@
+//! Tar archives, strictly: what two readers would read differently is refused.
+
+mod archive;
+mod header;
+mod pax;
+
+pub(crate) use archive::{Archive, Member, truncated};

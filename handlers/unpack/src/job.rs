@@ -1,0 +1,66 @@
+//! What a thread is given to do.
+
+use std::ops::Range;
+
+use crate::window::WINDOW;
+
+/// How a piece is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// As it is.
+    Plain,
+    /// One zlib stream (RFC 1950) and nothing behind it. It gives as many bytes as the piece has or, where that is
+    /// more, `whole`: then the piece is its beginning.
+    Zlib {
+        /// Bytes of an unshortened piece.
+        whole: usize,
+    },
+}
+
+/// Some bytes of one window, and how they are stored.
+pub(crate) struct Piece {
+    pub(crate) stored: Range<usize>,
+    pub(crate) offset: usize,
+    pub(crate) len: usize,
+    pub(crate) coding: Coding,
+}
+
+/// Stored bytes of one [`WINDOW`] of the disk. Made by [`Crew::job`](crate::Crew::job()).
+#[derive(Default)]
+pub struct Job {
+    /// Place in the order in which jobs were submitted.
+    pub(crate) number: u64,
+    /// Where the window is on the disk.
+    pub(crate) window: u64,
+    pub(crate) stored: Vec<u8>,
+    pub(crate) pieces: Vec<Piece>,
+}
+
+impl Job {
+    /// Where the job's window is on the disk, in bytes.
+    pub fn window(&self) -> u64 {
+        self.window
+    }
+
+    /// Whether nothing was added yet.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Whether `len` bytes at `offset` of the disk can be added: they lie within the window, behind all others.
+    pub fn takes(&self, offset: u64, len: usize) -> bool {
+        let filled = self.pieces.last().map_or(0, |last| last.offset.saturating_add(last.len));
+        let within = offset.checked_sub(self.window).and_then(|at| usize::try_from(at).ok());
+        within.is_some_and(|at| at >= filled && at.checked_add(len).is_some_and(|end| end <= WINDOW))
+    }
+
+    /// Adds `len` bytes at `offset` of the disk, of which [`Job::takes`] is true, stored as `stored` bytes; gives the
+    /// room for these.
+    pub fn room(&mut self, offset: u64, len: usize, coding: Coding, stored: usize) -> &mut [u8] {
+        let from = self.stored.len();
+        self.stored.resize(from.saturating_add(stored), 0);
+        let offset = usize::try_from(offset.saturating_sub(self.window)).unwrap_or(usize::MAX);
+        self.pieces.push(Piece { stored: from..self.stored.len(), offset, len, coding });
+        self.stored.get_mut(from..).unwrap_or_default()
+    }
+}

@@ -1,0 +1,6 @@
+mod descriptors;
+mod extents;
+mod forms;
+mod memory;
+mod refusals;
+mod writer;

@@ -1,0 +1,232 @@
+//! OVA archives.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use sha2::{Sha256, Sha512};
+
+use super::{COMPRESSIONS, DISK_BYTES, WAYS, Workshop, case, succeed};
+use crate::support::case::Case;
+use crate::support::disk::{assert_same_bytes, noise};
+use crate::support::left_over::assert_only;
+use crate::support::needs::find_program;
+use crate::support::record::digest;
+use crate::support::world::World;
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        case("ova_of_one_disk", one_disk),
+        case("ova_of_two_disks", two_disks),
+        case("ova_compressed", compressed),
+        case("ova_orders_of_members", orders),
+        case("ova_manifest_that_is_wrong", wrong_manifest),
+    ]
+}
+
+/// The OVF of disks with these files and sizes.
+fn ovf(disks: &[(&str, u64)]) -> String {
+    let mut files = String::new();
+    let (mut section, mut items) = (String::new(), String::new());
+    for (number, (name, bytes)) in disks.iter().enumerate() {
+        write!(files, "<File ovf:id=\"file{number}\" ovf:href=\"{name}\"/>").unwrap();
+        let format = "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized";
+        write!(
+            section,
+            "<Disk ovf:diskId=\"vmdisk{number}\" ovf:fileRef=\"file{number}\" ovf:capacity=\"{bytes}\" ovf:format=\"{format}\"/>"
+        )
+        .unwrap();
+        write!(
+            items,
+            "<Item><rasd:AddressOnParent>{number}</rasd:AddressOnParent><rasd:ElementName>disk{number}</rasd:ElementName>\
+             <rasd:HostResource>ovf:/disk/vmdisk{number}</rasd:HostResource><rasd:InstanceID>{}</rasd:InstanceID>\
+             <rasd:Parent>3</rasd:Parent><rasd:ResourceType>17</rasd:ResourceType></Item>",
+            number + 10
+        )
+        .unwrap();
+    }
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <Envelope xmlns=\"http://schemas.dmtf.org/ovf/envelope/1\" xmlns:ovf=\"http://schemas.dmtf.org/ovf/envelope/1\" \
+         xmlns:rasd=\"http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData\">\
+         <References>{files}</References><DiskSection><Info>Disks</Info>{section}</DiskSection>\
+         <VirtualSystem ovf:id=\"vm\"><Info>A machine</Info><Name>appliance</Name><VirtualHardwareSection><Info>Hardware</Info>\
+         <Item><rasd:ElementName>cpu</rasd:ElementName><rasd:InstanceID>1</rasd:InstanceID><rasd:ResourceType>3</rasd:ResourceType>\
+         <rasd:VirtualQuantity>2</rasd:VirtualQuantity></Item>\
+         <Item><rasd:AllocationUnits>byte * 2^20</rasd:AllocationUnits><rasd:ElementName>memory</rasd:ElementName>\
+         <rasd:InstanceID>2</rasd:InstanceID><rasd:ResourceType>4</rasd:ResourceType><rasd:VirtualQuantity>512</rasd:VirtualQuantity></Item>\
+         <Item><rasd:Address>0</rasd:Address><rasd:ElementName>scsi</rasd:ElementName><rasd:InstanceID>3</rasd:InstanceID>\
+         <rasd:ResourceSubType>lsilogic</rasd:ResourceSubType><rasd:ResourceType>6</rasd:ResourceType></Item>\
+         {items}</VirtualHardwareSection></VirtualSystem></Envelope>"
+    )
+}
+
+/// Makes `image.ova` of these files of the store, in this order, with `tar`.
+fn archive(shop: &Workshop<'_>, members: &[&str]) -> PathBuf {
+    let to = shop.sandbox.store("image.ova");
+    let mut tar = Command::new(find_program("tar").unwrap());
+    tar.args(["--format=ustar", "--owner=64", "--group=64", "-cf"]).arg(&to);
+    succeed(tar.arg("-C").arg(shop.sandbox.store_dir()).args(members));
+    to
+}
+
+/// Writes the OVF and the manifest of these members.
+fn describe(shop: &Workshop<'_>, disks: &[(&str, u64)], algorithm: &str) {
+    fs::write(shop.sandbox.store("image.ovf"), ovf(disks)).unwrap();
+    let mut manifest = String::new();
+    for name in std::iter::once("image.ovf").chain(disks.iter().map(|(name, _)| *name)) {
+        let file = shop.sandbox.store(name);
+        let value = match algorithm {
+            "SHA1" => sha1(&file),
+            "SHA512" => digest::<Sha512>(&file),
+            _ => digest::<Sha256>(&file),
+        };
+        writeln!(manifest, "{algorithm}({name})= {value}").unwrap();
+    }
+    fs::write(shop.sandbox.store("image.mf"), manifest).unwrap();
+}
+
+fn sha1(file: &Path) -> String {
+    let output = Command::new(find_program("sha1sum").unwrap()).arg(file).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()[..40].to_owned()
+}
+
+fn form() -> Value {
+    json!({ "disk_format": "vmdk", "container_format": "ova" })
+}
+
+fn one_disk(world: &World) {
+    let shop = Workshop::new(world);
+    for subformat in ["streamOptimized", "monolithicSparse"] {
+        shop.convert("disk1.vmdk", "vmdk", &format!("subformat={subformat}"));
+        for algorithm in ["SHA1", "SHA256", "SHA512"] {
+            describe(&shop, &[("disk1.vmdk", DISK_BYTES)], algorithm);
+            let ova = archive(&shop, &["image.ovf", "image.mf", "disk1.vmdk"]);
+            for way in WAYS {
+                shop.placed(&shop.record(&ova, way, &form()), &["ova"]);
+            }
+        }
+    }
+}
+
+fn two_disks(world: &World) {
+    let shop = Workshop::new(world);
+    shop.convert("disk1.vmdk", "vmdk", "subformat=streamOptimized");
+    let second = shop.sandbox.home("second.raw");
+    let mut bytes = noise(300_000, 9);
+    bytes.resize(3 << 20, 0);
+    fs::write(&second, bytes).unwrap();
+    let qemu = find_program("qemu-img").unwrap();
+    let mut convert = Command::new(qemu);
+    convert.args(["convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized"]);
+    succeed(convert.arg(&second).arg(shop.sandbox.store("disk2.vmdk")));
+    describe(&shop, &[("disk1.vmdk", DISK_BYTES), ("disk2.vmdk", 3 << 20)], "SHA256");
+    let ova = archive(&shop, &["image.ovf", "image.mf", "disk1.vmdk", "disk2.vmdk"]);
+    for way in WAYS {
+        let record = shop.record(&ova, way, &form());
+        // Under one name there is room for one.
+        shop.refused(&record, ["unsupported", "several-disks", "image"]);
+        let path = shop.sandbox.record("image.json", &record);
+        let place =
+            || shop.sandbox.landfall("place").arg(&path).arg("--to-dir").arg(shop.sandbox.out("vm")).json().run();
+        shop.configure("disks = 1", "");
+        place().failure("limit", "ovf-too-many-disks", "image");
+        shop.sandbox.only(&[]);
+        shop.configure("", "");
+        let answer = place();
+        let targets: Vec<_> =
+            answer.success()["targets"].as_array().unwrap().iter().map(|target| &target["bytes"]).collect();
+        assert_eq!(targets, [&json!(DISK_BYTES), &json!(3 << 20)]);
+        let vm = shop.sandbox.out("vm");
+        assert_only(&vm, &["disk-0.raw", "disk-1.raw", "disks.json"]);
+        assert_same_bytes(&shop.disk, &vm.join("disk-0.raw"));
+        assert_same_bytes(&second, &vm.join("disk-1.raw"));
+        let document: Value = serde_json::from_slice(&fs::read(vm.join("disks.json")).unwrap()).unwrap();
+        let expected = json!({
+            "file": "disk-1.raw", "bytes": 3 << 20, "format": "raw", "name": "vmdisk1", "member": "disk2.vmdk",
+            "stored_format": "vmdk", "controller": "3", "unit": 1, "boot_order": null,
+        });
+        assert_eq!(document["disks"][1], expected);
+        let machine = &document["machine"];
+        assert_eq!(
+            (&machine["name"], &machine["vcpus"], &machine["memory_bytes"]),
+            (&json!("appliance"), &json!(2), &json!(512 << 20))
+        );
+        shop.sandbox.landfall("remove").arg(&vm).json().run().success();
+        shop.sandbox.only(&[]);
+    }
+}
+
+fn compressed(world: &World) {
+    let shop = Workshop::new(world);
+    shop.convert("disk1.vmdk", "vmdk", "subformat=streamOptimized");
+    describe(&shop, &[("disk1.vmdk", DISK_BYTES)], "SHA256");
+    let ova = archive(&shop, &["image.ovf", "image.mf", "disk1.vmdk"]);
+    for compression in COMPRESSIONS {
+        let file = shop.compress(&ova, compression);
+        for way in WAYS {
+            let mut form = form();
+            form["compression"] = json!(compression);
+            shop.placed(&shop.record(&file, way, &form), &[compression, "ova"]);
+        }
+    }
+}
+
+/// The descriptor may come after the disks: the archive is then spooled, and unpacked from there.
+fn orders(world: &World) {
+    let shop = Workshop::new(world);
+    shop.convert("disk1.vmdk", "vmdk", "subformat=streamOptimized");
+    describe(&shop, &[("disk1.vmdk", DISK_BYTES)], "SHA256");
+    let orders: [&[&str]; 5] = [
+        &["image.ovf", "disk1.vmdk", "image.mf"],
+        &["disk1.vmdk", "image.ovf", "image.mf"],
+        &["image.mf", "disk1.vmdk", "image.ovf"],
+        &["image.mf", "image.ovf", "disk1.vmdk"],
+        &["image.ovf", "disk1.vmdk"],
+    ];
+    for members in orders {
+        let ova = archive(&shop, members);
+        for way in WAYS {
+            shop.placed(&shop.record(&ova, way, &form()), &["ova"]);
+        }
+    }
+}
+
+fn wrong_manifest(world: &World) {
+    let shop = Workshop::new(world);
+    shop.convert("disk1.vmdk", "vmdk", "subformat=streamOptimized");
+    describe(&shop, &[("disk1.vmdk", DISK_BYTES)], "SHA256");
+    let right = fs::read_to_string(shop.sandbox.store("image.mf")).unwrap();
+    let wrong_digest = right.replacen("= ", "= f", 1).replacen(|digit: char| digit.is_ascii_digit(), "1", 0);
+    let flipped: String = {
+        let at = right.rfind("= ").unwrap() + 2;
+        let digit = if right.as_bytes()[at] == b'0' { "1" } else { "0" };
+        format!("{}{digit}{}", &right[..at], &right[at + 1..])
+    };
+    let missing = right.lines().next().unwrap().to_owned() + "\n";
+    let extra = format!("{right}SHA256(other.vmdk)= {}\n", "0".repeat(64));
+    for (manifest, code) in [
+        (flipped, "manifest-digest-mismatch"),
+        (wrong_digest, "manifest-invalid"),
+        (missing, "manifest-unlisted-file"),
+        (extra, "manifest-missing-file"),
+        ("SHA256 image.ovf\n".to_owned(), "manifest-invalid"),
+    ] {
+        fs::write(shop.sandbox.store("image.mf"), manifest).unwrap();
+        for members in [["image.ovf", "image.mf", "disk1.vmdk"], ["image.ovf", "disk1.vmdk", "image.mf"]] {
+            let ova = archive(&shop, &members);
+            for way in WAYS {
+                let record = shop.record(&ova, way, &form());
+                shop.configure("", "");
+                shop.refused(&record, ["corrupt", code, "image"]);
+                shop.configure("", "[handler.ova]\nmanifest = \"ignore\"\n");
+                shop.placed(&record, &["ova"]);
+            }
+        }
+    }
+    let ova = archive(&shop, &["image.ovf", "disk1.vmdk"]);
+    shop.configure("", "[handler.ova]\nmanifest = \"require\"\n");
+    shop.refused(&shop.record(&ova, "stream", &form()), ["denied", "manifest-required", "location"]);
+}
