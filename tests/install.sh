@@ -19,6 +19,10 @@ nginx nginx-light
 openssl openssl
 aria2c aria2
 curl curl
+gzip gzip
+zstd zstd
+xz xz-utils
+bzip2 bzip2
 memcached memcached
 python3 python3
 '

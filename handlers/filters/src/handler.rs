@@ -61,19 +61,24 @@ impl<C: Streams> Source for FilterSource<C> {
             Error::new(ErrorKind::Unsupported, "read-once", "what a filter gives is read once, from its start")
         })?;
         let mut given = 0_u64;
-        loop {
+        while given < self.most {
             call.check()?;
-            let filled = inflated.fill(sink.reserve(ROOM)?)?;
+            let most = usize::try_from(self.most.saturating_sub(given)).unwrap_or(ROOM);
+            let filled = inflated.fill(sink.reserve(most.min(ROOM))?)?;
             if filled == 0 {
                 return Ok(());
             }
             given = given.saturating_add(filled as u64);
-            if given > self.most {
-                let message = format!("it inflates to more than the {} bytes that a disk may have", self.most);
-                return Err(Error::new(ErrorKind::Limit, "disk-bytes", message));
-            }
             sink.commit(filled)?;
             call.progress(given, None);
+        }
+        // Nobody has room for another byte; so it is seen here whether there is one.
+        match inflated.fill(&mut [0])? {
+            0 => Ok(()),
+            _ => {
+                let message = format!("it inflates to more than the {} bytes that a disk may have", self.most);
+                Err(Error::new(ErrorKind::Limit, "disk-bytes", message))
+            }
         }
     }
 }

@@ -35,11 +35,14 @@ fn inflate<C: Streams>(stored: &[u8], step: usize, room: usize, window: u64) -> 
     }
 }
 
+/// Inflates stored bytes that come in steps of this size into rooms of that size, with a window of that many bytes.
+type Inflate = fn(&[u8], usize, usize, u64) -> Result<Vec<u8>>;
+
 /// One compression under test.
 struct Subject {
     name: &'static str,
     deflate: fn(&[u8]) -> Vec<u8>,
-    inflate: fn(&[u8], usize, usize, u64) -> Result<Vec<u8>>,
+    inflate: Inflate,
     /// Zeros that may follow a stream.
     padding: &'static [usize],
     /// Zeros that may not.
@@ -248,7 +251,7 @@ fn a_window_that_is_too_large_is_a_limit() {
     let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
     encoder.write_all(&bytes).unwrap();
     let xz = encoder.finish().unwrap();
-    for (stored, inflate) in [(frame, inflate::<Zstd> as fn(&[u8], usize, usize, u64) -> _), (xz, inflate::<Xz>)] {
+    for (stored, inflate) in [(frame, inflate::<Zstd> as Inflate), (xz, inflate::<Xz>)] {
         assert!(inflate(&stored, 1000, 4096, 16 << 20).unwrap() == bytes);
         let found = code(inflate(&stored, 1000, 4096, 8 << 20));
         assert_eq!(found, (ErrorKind::Limit, "window-too-large".to_owned()));
