@@ -18,6 +18,9 @@ use crate::support::record::digest;
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
 
+/// The product's own handlers, in the order of their files.
+const OWN: [&str; 11] = ["vmdk", "ova", "gzip", "zstd", "xz", "bzip2", "file", "http", "swift", "s3", "glance"];
+
 pub(crate) fn cases() -> Vec<Case> {
     let cc = [Need::Program("cc")];
     vec![
@@ -192,7 +195,11 @@ fn no_plugins(world: &World) {
     for (name, code) in table {
         let document = listed(&sandbox, &dir.path().join(name), Some(code));
         let count = document["plugins"].as_array().unwrap().len();
-        assert_eq!(count, table.len() + 2, "the product's own two, these, and nothing that is not *.so: {document:#}");
+        assert_eq!(
+            count,
+            table.len() + 3,
+            "the product's own three, these, and nothing that is not *.so: {document:#}"
+        );
     }
 }
 
@@ -392,7 +399,7 @@ fn environment(world: &World) {
         line = line.env(name, dir.path());
     }
     let answer = line.run();
-    assert_eq!(handler_ids(answer.success()), ["file", "http", "swift", "s3", "glance"], "{answer:#?}");
+    assert_eq!(handler_ids(answer.success()), OWN, "{answer:#?}");
 }
 
 /// What nobody chose, what the file chooses for all, and what is chosen for one handler.
@@ -422,7 +429,8 @@ fn isolation(world: &World) {
     // `auto` is what happens when nobody chooses.
     std::fs::write(sandbox.home("landfall.toml"), isolated.line()).unwrap();
     let answer = sandbox.landfall("handlers").json().env("XDG_STATE_HOME", sandbox.home("xdg")).run();
-    let network = ["glance", "http", "s3", "swift", "table"].map(|id| (id, "worker"));
-    let expected = BTreeMap::from_iter([("file", "inline")].into_iter().chain(network));
+    let isolated = OWN.into_iter().chain(["table"]).map(|id| (id, "worker"));
+    let mut expected: BTreeMap<_, _> = isolated.collect();
+    expected.insert("file", "inline");
     assert_eq!(isolations(answer.success()), expected, "{answer:#?}");
 }

@@ -40,10 +40,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let virtual_size = window.virtual_size().map_or_else(|| "null".to_owned(), |bytes| bytes.to_string());
     let (formats, message) = (json_string(&detect(&window).to_string()), json_string(&message));
-    writeln!(
-        std::io::stdout(),
-        "{{\"verdict\": \"{verdict}\", \"formats\": {formats}, \"virtual_size\": {virtual_size}, \"message\": {message}}}"
-    )?;
+    let answer = format!("\"verdict\": \"{verdict}\", \"formats\": {formats}, \"virtual_size\": {virtual_size}");
+    writeln!(std::io::stdout(), "{{{answer}, \"message\": {message}}}")?;
     Ok(())
 }
 

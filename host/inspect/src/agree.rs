@@ -34,7 +34,7 @@ use crate::{iso, luks, mbr, qcow2, vdi, vhd, vhdx, vmdk};
 /// | `qcow2` | `format-encrypted` | an encryption method or header |
 /// | `qcow2` | `format-feature` | the corrupt bit, unknown incompatible bits, unknown compression |
 /// | `vhd` | `format-reference` | a differencing disk; a parent in the header of a dynamic one |
-/// | `vhd` | `format-header` | any other type than fixed and dynamic, a footer that differs from its copy in any field |
+/// | `vhd` | `format-header` | another type than fixed and dynamic, a footer that differs from its copy in any field |
 /// | `vhdx` | `format-reference` | the flag for a parent, a parent locator |
 /// | `vhdx` | `format-feature` | a log that is not empty, unknown regions and metadata that are required |
 /// | `vhdx` | `format-header` | headers without a valid one, region tables that differ or have a wrong checksum |

@@ -11,7 +11,7 @@ use crate::{vhdx, vmdk};
 
 /// Keeps what the rules look at from the bytes of an image, which pass front to back.
 ///
-/// However the bytes are cut into pieces, the [`Window`] at the end is the same, and the same as that of
+/// However the bytes are cut into chunks, the [`Window`] at the end is the same, and the same as that of
 /// [`inspect_at`].
 ///
 /// ```
@@ -88,7 +88,8 @@ impl Inspector {
     ///
     /// # Errors
     ///
-    /// The [`Disagreement`] of a code that [`agree`](crate::agree) will have, whatever follows.
+    /// A [`Disagreement`] where [`agree`](crate::agree) will refuse the image too, whatever follows. That one's code is
+    /// the same, or `format-ambiguous` where the end has a mark of its own.
     pub fn agree_so_far(&self, disk_format: &str, container_format: &str) -> Result<(), Disagreement> {
         if self.window.start.len() < HEAD_BYTES {
             return Ok(());

@@ -1,7 +1,7 @@
 //! Which parts of an image are kept, as far as those that are there tell.
 //!
 //! Each part lies behind those before it, so that bytes which pass once are enough. A header that sends its reader back
-//! is refused by the format's own check, which then finds the part missing.
+//! is refused by the check of its format.
 
 use std::ops::Range;
 

@@ -18,8 +18,8 @@ const SECTOR_BYTES: usize = 512;
 const SECTOR: u64 = 512;
 /// The longest descriptor that is read by qemu and oslo.utils is 1 MiB - 1, of which this is what whole sectors have.
 const MOST_DESCRIPTOR_SECTORS: usize = 2047;
-/// The NUL behind the text, and what may follow it: qemu's vmdk_write_cid puts a CID of one to eight digits in the place
-/// of a longer one, and leaves the end of the longer text behind. No line that means anything is as short.
+/// The NUL behind the text, and what may follow it: qemu's vmdk_write_cid puts a CID of one to eight digits in the
+/// place of a longer one, and leaves the end of the longer text behind. No line that means anything is as short.
 const REMNANT_BYTES: usize = 8;
 /// The grain to which VirtualBox rounds up the capacity in the header, but not the one in the descriptor.
 const GRAIN_SECTORS: u64 = 128;

@@ -13,8 +13,8 @@ pub const HEAD_BYTES: usize = 64 * 1024;
 
 /// How many bytes of the end of any image the rules look at: 4 KiB.
 ///
-/// The trailers of VHD and DMG are the last 512 bytes; the footer of a streamOptimized VMDK begins 1536 bytes before the
-/// end.
+/// The trailers of VHD and DMG are the last 512 bytes; what surrounds the footer of a streamOptimized VMDK begins 1536
+/// bytes before the end.
 pub const TAIL_BYTES: usize = 4 * 1024;
 
 /// The parts of one image that the rules look at, and its whole size.

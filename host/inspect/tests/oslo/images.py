@@ -233,7 +233,8 @@ def written():
     extent = 'RW 4096 SPARSE "disk.vmdk"'
     for name, old, new in (
         ('flat', 'monolithicSparse', 'monolithicFlat'), ('broken-type', 'createType="', 'createType='),
-        ('unquoted-type', '"monolithicSparse"', 'monolithicSparse'), ('blank-type', 'Type=', 'Type = '), ('blank-key', 'version=1', 'version = 1'),
+        ('unquoted-type', '"monolithicSparse"', 'monolithicSparse'), ('blank-type', 'Type=', 'Type = '),
+        ('blank-key', 'version=1', 'version = 1'),
         ('no-type', 'createType="monolithicSparse"', ''), ('wronly', 'RW 4096', 'WRONLY 4096'),
         ('path', 'disk.vmdk', '/etc/hosts'), ('no-extent', extent, ''), ('line', 'version=1', 'version 1'),
         ('parent', 'ffffffff', '81f019b7'), ('hint', 'CID=f4', 'parentFileNameHint="base.vmdk"\nCID=f4'),
