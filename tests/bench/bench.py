@@ -18,11 +18,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import cases
 import clouds
 import downloads
+import images
 import report
 import workers
 from place import Place
 
-ALL = cases.ALL | workers.ALL | downloads.ALL | clouds.ALL
+ALL = cases.ALL | workers.ALL | downloads.ALL | clouds.ALL | images.ALL
 ROOT = Path(__file__).resolve().parent.parent.parent
 INSIDE = "LANDFALL_BENCH_INSIDE"
 
