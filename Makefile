@@ -30,9 +30,9 @@ lint: ## format, clippy, documentation, dependencies, scripts
 fuzz: ## the property tests with many cases each (CASES=10000); not coverage-guided
 	PROPTEST_CASES=$(CASES) PROPTEST_MAX_GLOBAL_REJECTS=1000000 cargo test --locked --profile ci --workspace --no-fail-fast --lib --test properties --test inspect
 
-bench: build ## measure against cp and openssl and write docs/benchmarks.md; needs root (CASE=name,... prints only)
+bench: build ## measure against cp and openssl and write docs/benchmarks.md; needs root (CASE=name,... prints only; KEEP=1 keeps it)
 	@bash tests/install.sh
-	@python3 -B tests/bench/bench.py --binary "$(TARGET_DIR)/release/landfall" $(if $(CASE),--case "$(CASE)")
+	@python3 -B tests/bench/bench.py --binary "$(TARGET_DIR)/release/landfall" --results "$(TARGET_DIR)/bench" $(if $(CASE),--case "$(CASE)") $(if $(KEEP),--keep)
 
 clean: ## remove what was built
 	cargo clean

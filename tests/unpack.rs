@@ -40,6 +40,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("wrong_compressions", wrong_compressions),
         case("more_than_a_disk_may_have", too_large),
         case("as_is", as_is),
+        case("size_as_is", size_as_is),
         case("short_of_space", short_of_space),
     ];
     cases.extend(vmdk::cases());
@@ -181,7 +182,7 @@ fn usual_compression(world: &World) {
     let gzip = shop.compress(&raw, "gzip");
     shop.placed(&shop.record(&gzip, "stream", &compressed), &["gzip"]);
     let xz = shop.compress(&raw, "xz");
-    shop.refused(&shop.record(&xz, "stream", &compressed), ["corrupt", "bad-stream", "image"]);
+    shop.refused(&shop.record(&xz, "stream", &compressed), ["corrupt", "bad-magic", "image"]);
     // A URL without a record says it with options.
     let hash = format!("sha512:{}", crate::support::record::sha512(&xz));
     let words = ["--hash", &hash, "--compression", "xz"];
@@ -204,10 +205,10 @@ fn wrong_compressions(world: &World) {
             fs::remove_file(shop.sandbox.out("disk")).unwrap();
             for other in COMPRESSIONS.iter().filter(|other| **other != compression) {
                 let record = shop.record(&file, way, &json!({ "compression": other }));
-                shop.refused(&record, ["corrupt", "bad-stream", "image"]);
+                shop.refused(&record, ["corrupt", "bad-magic", "image"]);
             }
             let record = shop.record(&raw, way, &json!({ "compression": compression }));
-            shop.refused(&record, ["corrupt", "bad-stream", "image"]);
+            shop.refused(&record, ["corrupt", "bad-magic", "image"]);
         }
         let cut = shop.sandbox.store("cut");
         let bytes = fs::read(&file).unwrap();
@@ -260,6 +261,31 @@ fn as_is(world: &World) {
     let answer = shop.sandbox.place(&path, "disk").args(["--format", "as-is"]).run();
     answer.failure("corrupt", "compression-mismatch", "image");
     shop.sandbox.only(&[]);
+}
+
+/// What an image says of the size of its disk matters also where nobody unpacks it.
+fn size_as_is(world: &World) {
+    let shop = Workshop::new(world);
+    let huge = shop.sandbox.store("huge");
+    let qemu = find_program("qemu-img").unwrap();
+    for (format, options) in [("qcow2", "preallocation=off"), ("vmdk", "subformat=monolithicSparse"), ("vdi", "static=off")] {
+        let mut command = Command::new(&qemu);
+        succeed(command.args(["create", "-q", "-f", format, "-o", options]).arg(&huge).arg("1T"));
+        for way in WAYS {
+            let place = |virtual_size: u64, limit: &str| {
+                shop.configure(&format!("disk_bytes = {limit:?}"), "");
+                let mut record = shop.record(&huge, way, &json!({ "disk_format": format }));
+                record["virtual_size"] = json!(virtual_size);
+                let path = shop.sandbox.record("image.json", &record);
+                shop.sandbox.place(&path, "disk").args(["--format", "as-is"]).run()
+            };
+            place(1 << 40, "1TiB").success();
+            fs::remove_file(shop.sandbox.out("disk")).unwrap();
+            place(1 << 40, "1023GiB").failure("limit", "disk-bytes", "image");
+            place((1 << 40) - 512, "1TiB").failure("corrupt", "virtual-size-mismatch", "image");
+            shop.sandbox.only(&[]);
+        }
+    }
 }
 
 fn short_of_space(world: &World) {

@@ -93,7 +93,9 @@ impl Node<'_> {
                 let mut stage = Stage::open(&target, self.config.stage_keep, order.dress.owner)?; // 3
                 let mut moved = self.move_bytes(order, &mut trials, &mut stage)?; // 4
                 let attempt = trials.attempt()?;
-                let verified = verify(&moved, &stage, &attempt.expected, self.ledger)?; // 5
+                let verified = verify(&moved, &stage, &attempt.expected, self.ledger); // 5
+                // Its bytes are all there, and would be as wrong the next time.
+                let verified = verified.inspect_err(|_| stage.forget_progress())?;
                 let mut facts = facts(order, attempt, &moved, verified);
                 cancel.check()?;
                 let published = self.publish(order, &mut stage, &mut moved, &job, &mut facts)?; // 6

@@ -372,7 +372,7 @@ impl Router<'_> {
         };
         // A location in another form is still the same disk.
         let virtual_size = record.virtual_size.filter(|size| *size > 0);
-        Ok(Expected { digest, form, virtual_size })
+        Ok(Expected { digest, form, virtual_size, disk_bytes: self.config.limits.disk_bytes })
     }
 
     /// Who takes such bytes apart, at each step that a raw disk needs.

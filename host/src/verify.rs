@@ -47,16 +47,19 @@ pub(crate) struct Expected {
     pub(crate) digest: Option<Digest>,
     /// The form of the stored bytes.
     pub(crate) form: StoredForm,
-    /// Bytes of the disk that is unpacked, where the record gives them.
+    /// Bytes of the disk, however it is stored, where the record gives them.
     pub(crate) virtual_size: Option<u64>,
+    /// The most that a disk may have.
+    pub(crate) disk_bytes: u64,
 }
 
 impl Expected {
-    /// What is remembered of bytes that were found to be of this form, by the rules of this version.
+    /// What is remembered of bytes that were found to be of this form and size, by the rules of this version.
     pub(crate) fn verdict(&self) -> String {
         let StoredForm { disk, container, compression } = &self.form;
         let compression = compression.map_or("none", Compression::name);
-        format!("{RULES_VERSION} {compression} {container} {disk}")
+        let (size, most) = (self.virtual_size.unwrap_or_default(), self.disk_bytes);
+        format!("{RULES_VERSION} {compression} {container} {disk} {size} {most}")
     }
 
     /// Whether the bytes are of a version of their source that was looked at before, and found to be of this form.
@@ -97,11 +100,14 @@ pub(crate) fn verify(moved: &Moved, stage: &Stage, expected: &Expected, ledger: 
                 is_unpacked(disk.stage.descriptor(), disk.bytes)?;
             }
             // What the record says of the size is of one disk.
-            refuse_other_size(moved.bytes, expected.virtual_size.filter(|_| moved.more.is_empty()))?;
+            refuse_other_size(moved.bytes, expected.virtual_size.filter(|_| moved.more.is_empty()), "the unpacked one")?;
             is_unpacked(stage.descriptor(), moved.bytes)
         }),
         None if expected.was_inspected(moved, ledger) => Ok(()),
-        None => window(stage.descriptor(), moved.bytes).and_then(|window| agree_stored(&window, &expected.form)),
+        None => window(stage.descriptor(), moved.bytes).and_then(|window| {
+            agree_stored(&window, &expected.form)?;
+            check_virtual_size(&window, expected)
+        }),
     };
     agreed.map_err(|error| {
         // With the right digest, every other copy is as wrong as this one.
@@ -110,15 +116,33 @@ pub(crate) fn verify(moved: &Moved, stage: &Stage, expected: &Expected, ledger: 
     Ok(verified)
 }
 
-/// The disk that came of unpacking is not the one that the record speaks of.
-fn refuse_other_size(bytes: u64, virtual_size: Option<u64>) -> Result<()> {
+/// A disk is not the one that the record speaks of.
+fn refuse_other_size(bytes: u64, virtual_size: Option<u64>, which: &str) -> Result<()> {
     match virtual_size {
         Some(size) if size != bytes => {
-            let message = format!("the record says that the disk has {size} bytes, the unpacked one has {bytes}");
+            let message = format!("the record says that the disk has {size} bytes, {which} has {bytes}");
             Err(Error::new(ErrorKind::Corrupt, "virtual-size-mismatch", message))
         }
         _ => Ok(()),
     }
+}
+
+/// Holds the disk that an image as it is stored says it has against the record and the limits: whoever opens it makes the
+/// file as large.
+fn check_virtual_size(window: &Window, expected: &Expected) -> Result<()> {
+    let StoredForm { disk, container, compression } = &expected.form;
+    if compression.is_some() || container != "bare" {
+        return Ok(());
+    }
+    let Some(bytes) = window.virtual_size() else { return Ok(()) };
+    if bytes > expected.disk_bytes {
+        let most = expected.disk_bytes;
+        let message = format!("the image is of a disk of {bytes} bytes, more than the {most} that one may have");
+        return Err(Error::new(ErrorKind::Limit, "disk-bytes", message));
+    }
+    // Of the others, readers differ in what they take for the size.
+    let is_said = matches!(disk.as_str(), "raw" | "qcow2" | "vmdk" | "vdi" | "vhdx");
+    refuse_other_size(bytes, expected.virtual_size.filter(|_| is_said), "the one in the image")
 }
 
 /// Holds each form that the bytes had on their way against the record.

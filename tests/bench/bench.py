@@ -21,7 +21,7 @@ import downloads
 import images
 import report
 import workers
-from place import Place
+from place import Failed, Place
 
 ALL = cases.ALL | workers.ALL | downloads.ALL | clouds.ALL | images.ALL
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -31,7 +31,9 @@ INSIDE = "LANDFALL_BENCH_INSIDE"
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", required=True, type=Path, help="the released agent, with its plugins beside it")
+    parser.add_argument("--results", required=True, type=Path, help="a folder for what each case came to")
     parser.add_argument("--case", help=f"only these, and only print: {', '.join(ALL)}")
+    parser.add_argument("--keep", action="store_true", help="with --case: write them down beside what the others came to before")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("bench: needs root, to mount file systems")
@@ -48,21 +50,40 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     machine = report.Machine(ROOT)
-    results = []
+    kept = report.Kept(arguments.results.resolve())
+    writes = arguments.keep or not arguments.case
+    failed = []
     with Place(arguments.binary.resolve()) as place:
         machine.backing = place.backing()
         for name in chosen:
             print(f"{name}: {ALL[name].__doc__.splitlines()[0]}", flush=True)
-            result = ALL[name](place)
+            if writes:
+                kept.forget(name)
+            try:
+                result = ALL[name](place)
+            except (Failed, subprocess.CalledProcessError) as error:
+                print(f"  failed: {error}", flush=True)
+                failed.append(name)
+                continue
             for line in report.summary(result):
                 print(f"  {line}", flush=True)
-            results.append(result)
-    text = report.document(machine, results)
-    if arguments.case:
-        print(f"\n{text}")
-    else:
-        (ROOT / "docs" / "benchmarks.md").write_text(text)
-        print("written: docs/benchmarks.md")
+            if writes:
+                kept.keep(machine, result)
+            else:
+                print("\n".join(report.section(machine, result)))
+    if failed:
+        sys.exit(f"bench: failed: {', '.join(failed)}")
+    if writes:
+        write_down(machine, kept)
+
+
+def write_down(machine, kept):
+    cases = {name: kept.find(name) for name in ALL}
+    missing = [name for name, case in cases.items() if case is None]
+    if missing:
+        sys.exit(f"bench: not measured yet, so nothing is written down: {', '.join(missing)}")
+    (ROOT / "docs" / "benchmarks.md").write_text(report.document(machine, cases.values()))
+    print("written: docs/benchmarks.md")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ SETTLED_SECONDS = 2.0
 FILE_SYSTEMS = {
     # Discarding is left out: the device is a fresh file.
     "xfs": (["mkfs.xfs", "-q", "-K", "-m", "reflink=1"], 6 * GIB),
-    "ext4": (["mkfs.ext4", "-q", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0"], 6 * GIB),
+    "ext4": (["mkfs.ext4", "-q", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0"], 8 * GIB),
 }
 
 
@@ -33,6 +33,10 @@ class Sample:
     @property
     def processor(self):
         return self.user + self.system
+
+
+class Failed(Exception):
+    """A command that was to be measured failed."""
 
 
 class Place:
@@ -102,7 +106,7 @@ class Place:
         measured = json.loads(result.read_text())
         text = output.read_text()
         if measured["status"] != 0:
-            raise SystemExit(f"bench: status {measured['status']} of {shlex.join(words)}\n{text}")
+            raise Failed(f"status {measured['status']} of {shlex.join(words)}\n{text}")
         sample = Sample(measured["wall"], measured["user"], measured["system"], measured["kibibytes"])
         return text, sample
 

@@ -1,5 +1,6 @@
 """Writes down what was measured, on what, and with what."""
 
+import json
 import os
 import platform
 import shlex
@@ -21,6 +22,7 @@ VERSIONS = [
     ["nginx", "-v"],
     ["curl", "--version"],
     ["aria2c", "--version"],
+    ["qemu-img", "--version"],
 ]
 
 
@@ -90,18 +92,15 @@ def summary(result):
         yield f"at most {max(sample.kibibytes for _, sample in result.singles) / 1024:.1f} MiB"
 
 
-def overview(results):
-    yield "| case | peer ms | ours ms | ratio | target | |"
-    yield "| --- | ---: | ---: | ---: | --- | --- |"
-    for result in results:
-        if result.pairs:
-            peer, ours = (median(side, result.of) for side in sides(result))
-            of = "" if result.of == "wall" else " CPU"
-            figures = f"{milliseconds(peer)}{of} | {milliseconds(ours)}{of} | {ours / peer:.2f}"
-        else:
-            most = max(sample.kibibytes for _, sample in result.singles) / 1024
-            figures = f"- | {most:.1f} MiB | -"
-        yield f"| [{result.title}](#{result.name}) | {figures} | {result.target} | {verdict(result)} |"
+def overview_row(result):
+    if result.pairs:
+        peer, ours = (median(side, result.of) for side in sides(result))
+        of = "" if result.of == "wall" else " CPU"
+        figures = f"{milliseconds(peer)}{of} | {milliseconds(ours)}{of} | {ours / peer:.2f}"
+    else:
+        most = max(sample.kibibytes for _, sample in result.singles) / 1024
+        figures = f"- | {most:.1f} MiB | -"
+    return f"| [{result.title}](#{result.name}) | {figures} | {result.target} | {verdict(result)} |"
 
 
 def pairs_table(result):
@@ -127,25 +126,60 @@ def singles_table(result):
         yield f"| {what} | {milliseconds(sample.wall)} | {milliseconds(sample.processor)} | {mebibytes(sample)} |"
 
 
-def document(machine, results):
+def section(machine, result):
+    yield from [f'<a name="{result.name}"></a>', f"## {result.title}", ""]
+    yield from [f"Target: {result.target}: {verdict(result)}.", ""]
+    yield from (f"- {condition}" for condition in result.conditions)
+    yield f"- Measured at {machine.commit}, {machine.date}."
+    yield from ["", "```sh", *(shlex.join(str(word) for word in command) for command in result.commands), "```", ""]
+    yield from pairs_table(result) if result.pairs else singles_table(result)
+
+
+class Kept:
+    """Sections of cases that were measured, in files: what stays of a run that ends early, and of cases that are not run again."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def _file(self, name):
+        return self.folder / f"{name}.json"
+
+    def forget(self, name):
+        self._file(name).unlink(missing_ok=True)
+
+    def keep(self, machine, result):
+        kept = {"row": overview_row(result), "section": list(section(machine, result))}
+        self._file(result.name).write_text(json.dumps(kept))
+
+    def find(self, name):
+        """Row of the overview, and section; none for a case that has to be measured first."""
+        try:
+            kept = json.loads(self._file(name).read_text())
+        except FileNotFoundError:
+            return None
+        return kept["row"], kept["section"]
+
+
+def document(machine, cases):
+    """Of rows and sections in their order."""
     lines = [
         "# Benchmarks",
         "",
-        "Written by `make bench`, and by nothing else. `make bench CASE=NAME` runs one case and only prints.",
+        "Written by `make bench`, and by nothing else. `make bench CASE=NAME` runs one case and only prints; with `KEEP=1`, its section here"
+        " is written anew.",
         "",
         "Whole processes are measured from start to end, with all their children; CPU is user and system time. Pairs alternate in"
         " who goes first; one pair before the first is thrown away. Targets are held against the medians of wall time, unless they say otherwise.",
         "",
-        *overview(results),
+        "| case | peer ms | ours ms | ratio | target | |",
+        "| --- | ---: | ---: | ---: | --- | --- |",
+        *(row for row, _ in cases),
         "",
         "| | |",
         "| --- | --- |",
         *(f"| {name} | {value} |" for name, value in machine.rows()),
     ]
-    for result in results:
-        lines += ["", f'<a name="{result.name}"></a>', f"## {result.title}", ""]
-        lines += [f"Target: {result.target}: {verdict(result)}.", ""]
-        lines += [f"- {condition}" for condition in result.conditions]
-        lines += ["", "```sh", *(shlex.join(str(word) for word in command) for command in result.commands), "```", ""]
-        lines += pairs_table(result) if result.pairs else singles_table(result)
+    for _, section_lines in cases:
+        lines += ["", *section_lines]
     return "\n".join(lines) + "\n"

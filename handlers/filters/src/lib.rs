@@ -1,44 +1,46 @@
 //! Filters that inflate compressed images on their way: gzip, zstd, xz, bzip2.
 //!
-//! Each is a handler of kind `filter`: the stored bytes go in front to back, and what they inflate to comes out, once, as a
-//! source whose size nobody knows. Several members, frames or streams one after the other are one image, as the formats and
-//! their programs have it. Memory is bounded before it is allocated (`window_bytes`), and what comes out ends at the
-//! request's `disk_bytes`.
+//! A filter makes a source of an [`Input`](landfall_handler_api::Input): not ranged, of unknown size, read once. The
+//! input is read front to back, and what it inflates to goes straight into the host's buffers. Several members, frames or
+//! streams one after the other are one image; anything else after the last is refused.
 //!
-//! | code | kind | what it means |
+//! | code | kind | what it says |
 //! | --- | --- | --- |
-//! | `unexpected-end` | corrupt | the bytes end inside a stream, or there are none |
-//! | `bad-stream` | corrupt | a stream contradicts itself: a checksum, a length, a block, a header |
-//! | `trailing-data` | corrupt | something else follows the last stream |
-//! | `window-too-large` | limit | a stream wants more memory than `window_bytes` |
-//! | `disk-bytes` | limit | it inflates to more than a disk may have |
+//! | `bad-magic` | corrupt | the input does not begin as the compression does |
+//! | `bad-stream` | corrupt | the compressed bytes contradict themselves |
+//! | `checksum-mismatch` | corrupt | a checksum or length of gzip, or a checksum of zstd, is not that of the bytes |
+//! | `unexpected-end` | corrupt | the input is empty or cut short |
+//! | `trailing-data` | corrupt | something follows the end that does not belong there |
+//! | `window-too-large` | limit | the stream asks for a larger window or dictionary than the setting `window_bytes` |
+//! | `disk-bytes` | limit | it inflates to more than the request's limit |
+//! | `no-memory` | limit | no memory was left for the window |
+//! | `dictionary` | unsupported | zstd with a dictionary |
+//! | `unsupported-options` | unsupported | xz with a filter, check or flag that liblzma does not know |
+//!
+//! The code for given bytes is the same however they are cut into chunks and whatever room the host has. liblzma and
+//! libbz2 do not tell a wrong check from other damage: there both are `bad-stream`. Of damaged xz that also inflates to more
+//! than the limit, either may be said.
 
-#![warn(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::indexing_slicing)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::indexing_slicing)
+)]
 
 mod bzip2;
-mod codec;
 mod config;
-mod front;
+mod decoder;
 mod gzip;
 mod handler;
-mod inflated;
-#[cfg(test)]
-mod tests;
+mod inflate;
+mod prefix;
+mod source;
 mod xz;
 mod zstd;
 
-pub use bzip2::Bzip2;
-pub use config::Config;
-pub use gzip::Gzip;
-pub use handler::FilterHandler;
-pub use xz::Xz;
-pub use zstd::Zstd;
+#[cfg(test)]
+mod test_support;
+#[cfg(test)]
+mod tests;
 
-/// The filter `gzip`.
-pub type GzipHandler = FilterHandler<Gzip>;
-/// The filter `zstd`.
-pub type ZstdHandler = FilterHandler<Zstd>;
-/// The filter `xz`.
-pub type XzHandler = FilterHandler<Xz>;
-/// The filter `bzip2`.
-pub type Bzip2Handler = FilterHandler<Bzip2>;
+pub use config::{XzConfig, ZstdConfig};
+pub use handler::{Bzip2Handler, GzipHandler, XzHandler, ZstdHandler};

@@ -32,11 +32,20 @@ pub struct Job {
     pub(crate) number: u64,
     /// Where the window is on the disk.
     pub(crate) window: u64,
+    /// Memory for stored bytes, of which the first `filled` are this job's; what an earlier one left behind them is not
+    /// worth to be cleared.
     pub(crate) stored: Vec<u8>,
+    filled: usize,
     pub(crate) pieces: Vec<Piece>,
 }
 
 impl Job {
+    /// Makes it an empty job, which keeps its memory.
+    pub(crate) fn clear(&mut self) {
+        self.filled = 0;
+        self.pieces.clear();
+    }
+
     /// Where the job's window is on the disk, in bytes.
     pub fn window(&self) -> u64 {
         self.window
@@ -57,10 +66,13 @@ impl Job {
     /// Adds `len` bytes at `offset` of the disk, of which [`Job::takes`] is true, stored as `stored` bytes; gives the
     /// room for these.
     pub fn room(&mut self, offset: u64, len: usize, coding: Coding, stored: usize) -> &mut [u8] {
-        let from = self.stored.len();
-        self.stored.resize(from.saturating_add(stored), 0);
+        let room = self.filled..self.filled.saturating_add(stored);
+        if self.stored.len() < room.end {
+            self.stored.resize(room.end, 0);
+        }
+        self.filled = room.end;
         let offset = usize::try_from(offset.saturating_sub(self.window)).unwrap_or(usize::MAX);
-        self.pieces.push(Piece { stored: from..self.stored.len(), offset, len, coding });
-        self.stored.get_mut(from..).unwrap_or_default()
+        self.pieces.push(Piece { stored: room.clone(), offset, len, coding });
+        self.stored.get_mut(room).unwrap_or_default()
     }
 }

@@ -39,8 +39,7 @@ impl Queue {
     /// An empty job, in the memory of one that is done where there is one.
     pub(crate) fn blank(&self) -> Job {
         let mut job = self.state().spare.pop().unwrap_or_default();
-        job.stored.clear();
-        job.pieces.clear();
+        job.clear();
         job
     }
 
