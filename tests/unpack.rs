@@ -268,7 +268,9 @@ fn size_as_is(world: &World) {
     let shop = Workshop::new(world);
     let huge = shop.sandbox.store("huge");
     let qemu = find_program("qemu-img").unwrap();
-    for (format, options) in [("qcow2", "preallocation=off"), ("vmdk", "subformat=monolithicSparse"), ("vdi", "static=off")] {
+    for (format, options) in
+        [("qcow2", "preallocation=off"), ("vmdk", "subformat=monolithicSparse"), ("vdi", "static=off")]
+    {
         let mut command = Command::new(&qemu);
         succeed(command.args(["create", "-q", "-f", format, "-o", options]).arg(&huge).arg("1T"));
         for way in WAYS {

@@ -100,7 +100,11 @@ pub(crate) fn verify(moved: &Moved, stage: &Stage, expected: &Expected, ledger: 
                 is_unpacked(disk.stage.descriptor(), disk.bytes)?;
             }
             // What the record says of the size is of one disk.
-            refuse_other_size(moved.bytes, expected.virtual_size.filter(|_| moved.more.is_empty()), "the unpacked one")?;
+            refuse_other_size(
+                moved.bytes,
+                expected.virtual_size.filter(|_| moved.more.is_empty()),
+                "the unpacked one",
+            )?;
             is_unpacked(stage.descriptor(), moved.bytes)
         }),
         None if expected.was_inspected(moved, ledger) => Ok(()),
