@@ -59,12 +59,14 @@ def main():
             print(f"{name}: {ALL[name].__doc__.splitlines()[0]}", flush=True)
             if writes:
                 kept.forget(name)
+            load = os.getloadavg()[0]
             try:
                 result = ALL[name](place)
             except (Failed, subprocess.CalledProcessError) as error:
                 print(f"  failed: {error}", flush=True)
                 failed.append(name)
                 continue
+            result.load = load
             for line in report.summary(result):
                 print(f"  {line}", flush=True)
             if writes:

@@ -26,6 +26,8 @@ class Result:
     singles: list = field(default_factory=list)
     # What of the samples the target is about: `wall` or `processor`.
     of: str = "wall"
+    # Of the machine, over the minute before it began.
+    load: float = 0.0
 
 
 def median(samples, of="wall"):

@@ -57,8 +57,7 @@ class Machine:
             ("memory", f"{memory:.1f} GiB"),
             ("kernel", platform.release()),
             ("file systems", f"XFS (`reflink=1`) and ext4, each on a loop device with direct I/O over a file on {self.backing}"),
-            ("load before (1, 5, 15 min)", load),
-            ("load after", ", ".join(f"{value:.2f}" for value in os.getloadavg())),
+            ("load before the last run (1, 5, 15 min)", load),
             ("build", "`cargo build --locked --release -p landfall -p landfall-plugin-file -p landfall-plugin-net -p landfall-plugin-disk`"),
             ("versions", "; ".join(first_line(command) for command in VERSIONS)),
         ]
@@ -130,7 +129,7 @@ def section(machine, result):
     yield from [f'<a name="{result.name}"></a>', f"## {result.title}", ""]
     yield from [f"Target: {result.target}: {verdict(result)}.", ""]
     yield from (f"- {condition}" for condition in result.conditions)
-    yield f"- Measured at {machine.commit}, {machine.date}."
+    yield f"- Measured at {machine.commit}, {machine.date}; load before it {result.load:.2f}."
     yield from ["", "```sh", *(shlex.join(str(word) for word in command) for command in result.commands), "```", ""]
     yield from pairs_table(result) if result.pairs else singles_table(result)
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::reader::Shared;
 use crate::window::WINDOW;
 
 /// How a piece is stored.
@@ -19,10 +20,18 @@ pub enum Coding {
 
 /// Some bytes of one window, and how they are stored.
 pub(crate) struct Piece {
-    pub(crate) stored: Range<usize>,
+    stored: Bytes,
     pub(crate) offset: usize,
     pub(crate) len: usize,
     pub(crate) coding: Coding,
+}
+
+/// Where a piece's stored bytes are.
+enum Bytes {
+    /// In the job's own memory.
+    Own(Range<usize>),
+    /// Where they were read to.
+    Shared(Shared),
 }
 
 /// Stored bytes of one [`WINDOW`] of the disk. Made by [`Crew::job`](crate::Crew::job()).
@@ -34,7 +43,7 @@ pub struct Job {
     pub(crate) window: u64,
     /// Memory for stored bytes, of which the first `filled` are this job's; what an earlier one left behind them is not
     /// worth to be cleared.
-    pub(crate) stored: Vec<u8>,
+    memory: Vec<u8>,
     filled: usize,
     pub(crate) pieces: Vec<Piece>,
 }
@@ -67,12 +76,29 @@ impl Job {
     /// room for these.
     pub fn room(&mut self, offset: u64, len: usize, coding: Coding, stored: usize) -> &mut [u8] {
         let room = self.filled..self.filled.saturating_add(stored);
-        if self.stored.len() < room.end {
-            self.stored.resize(room.end, 0);
+        if self.memory.len() < room.end {
+            self.memory.resize(room.end, 0);
         }
         self.filled = room.end;
+        self.push(offset, len, coding, Bytes::Own(room.clone()));
+        self.memory.get_mut(room).unwrap_or_default()
+    }
+
+    /// As [`Job::room`], of bytes that stay where they were read to.
+    pub fn add(&mut self, offset: u64, len: usize, coding: Coding, stored: Shared) {
+        self.push(offset, len, coding, Bytes::Shared(stored));
+    }
+
+    fn push(&mut self, offset: u64, len: usize, coding: Coding, stored: Bytes) {
         let offset = usize::try_from(offset.saturating_sub(self.window)).unwrap_or(usize::MAX);
-        self.pieces.push(Piece { stored: room.clone(), offset, len, coding });
-        self.stored.get_mut(room).unwrap_or_default()
+        self.pieces.push(Piece { stored, offset, len, coding });
+    }
+
+    /// The stored bytes of one of its pieces.
+    pub(crate) fn stored<'a>(&'a self, piece: &'a Piece) -> &'a [u8] {
+        match &piece.stored {
+            Bytes::Own(range) => self.memory.get(range.clone()).unwrap_or_default(),
+            Bytes::Shared(shared) => shared.bytes(),
+        }
     }
 }

@@ -22,6 +22,6 @@ mod zeros;
 pub use crew::{Crew, JOBS_PER_THREAD};
 pub use disk::Disk;
 pub use job::{Coding, Job};
-pub use reader::{CHUNK, StoredReader};
+pub use reader::{CHUNK, Shared, StoredReader};
 pub use stored::Stored;
 pub use window::{BLOCK, WINDOW};

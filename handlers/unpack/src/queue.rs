@@ -38,9 +38,7 @@ impl Queue {
 
     /// An empty job, in the memory of one that is done where there is one.
     pub(crate) fn blank(&self) -> Job {
-        let mut job = self.state().spare.pop().unwrap_or_default();
-        job.clear();
-        job
+        self.state().spare.pop().unwrap_or_default()
     }
 
     /// Puts a job in, and waits for room. Fails once any job has.
@@ -76,7 +74,9 @@ impl Queue {
     }
 
     /// Takes back a job that is done.
-    pub(crate) fn done(&self, job: Job, outcome: Result<()>) {
+    pub(crate) fn done(&self, mut job: Job, outcome: Result<()>) {
+        // What it shares is free from now on.
+        job.clear();
         let mut state = self.state();
         if let Err(error) = outcome
             && state.failed.as_ref().is_none_or(|(earliest, _)| job.number < *earliest)

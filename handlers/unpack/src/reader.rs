@@ -1,5 +1,8 @@
 //! Stored bytes, front to back.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use landfall_handler_api::{Error, ErrorKind, Result};
 
 use crate::stored::Stored;
@@ -12,7 +15,10 @@ pub const CHUNK: usize = 1 << 20;
 /// It reads ahead, so whoever uses one must not read the same bytes past it.
 pub struct StoredReader<'a> {
     stored: &'a dyn Stored,
-    buffer: Vec<u8>,
+    /// Parts of it may be shared with jobs; then it is no longer written to.
+    buffer: Arc<Vec<u8>>,
+    /// Buffers of before, for when no job has a part of them any more.
+    spare: Vec<Arc<Vec<u8>>>,
     /// The unread part of the buffer is `start..end`.
     start: usize,
     end: usize,
@@ -20,10 +26,24 @@ pub struct StoredReader<'a> {
     position: u64,
 }
 
+/// Some of the stored bytes, as they were read.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    buffer: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl Shared {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.buffer.get(self.range.clone()).unwrap_or_default()
+    }
+}
+
 impl<'a> StoredReader<'a> {
     /// A reader at offset 0, which has read nothing yet.
     pub fn new(stored: &'a dyn Stored) -> Self {
-        Self { stored, buffer: vec![0; CHUNK], start: 0, end: 0, position: 0 }
+        Self { stored, buffer: Arc::new(vec![0; CHUNK]), spare: Vec::new(), start: 0, end: 0, position: 0 }
     }
 
     /// The offset of the next byte.
@@ -40,6 +60,12 @@ impl<'a> StoredReader<'a> {
         let from = self.start;
         self.advance(len);
         Ok(self.buffer.get(from..self.start).unwrap_or_default())
+    }
+
+    /// As [`StoredReader::take`], for a job to keep: nothing is copied.
+    pub fn share(&mut self, len: usize) -> Result<Shared> {
+        self.take(len)?;
+        Ok(Shared { buffer: Arc::clone(&self.buffer), range: self.start.saturating_sub(len)..self.start })
     }
 
     /// The next `len` bytes, or all that are left if these are fewer.
@@ -102,16 +128,15 @@ impl<'a> StoredReader<'a> {
 
     /// Sees to it that `len` bytes are buffered, and says how many are: fewer only at the end.
     fn fill(&mut self, len: usize) -> Result<usize> {
-        if self.buffered() < len && self.buffer.len().saturating_sub(self.start) < len {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.buffered());
-            if self.buffer.len() < len {
-                self.buffer.resize(len, 0);
-            }
+        if self.buffered() < len
+            && (self.buffer.len().saturating_sub(self.start) < len || Arc::get_mut(&mut self.buffer).is_none())
+        {
+            self.turn_over(len);
         }
         while self.buffered() < len {
             let at = self.position.saturating_add(self.buffered() as u64);
-            let room = self.buffer.get_mut(self.end..).unwrap_or_default();
+            let buffer = Arc::get_mut(&mut self.buffer);
+            let room = buffer.and_then(|buffer| buffer.get_mut(self.end..)).unwrap_or_default();
             let got = self.stored.read_at(room, at)?.min(room.len());
             if got == 0 {
                 break;
@@ -119,6 +144,29 @@ impl<'a> StoredReader<'a> {
             self.end = self.end.saturating_add(got);
         }
         Ok(self.buffered())
+    }
+
+    /// Moves what is buffered to the front of a buffer that nobody else has, with room for `len` bytes.
+    fn turn_over(&mut self, len: usize) {
+        let (start, end) = (self.start, self.end);
+        (self.start, self.end) = (0, self.buffered());
+        if let Some(buffer) = Arc::get_mut(&mut self.buffer) {
+            buffer.copy_within(start..end, 0);
+            if buffer.len() < len {
+                buffer.resize(len, 0);
+            }
+            return;
+        }
+        let unused = self.spare.iter_mut().position(|buffer| Arc::get_mut(buffer).is_some());
+        let unused = unused.map(|at| self.spare.swap_remove(at)).unwrap_or_default();
+        let old = std::mem::replace(&mut self.buffer, unused);
+        if let (Some(buffer), Some(rest)) = (Arc::get_mut(&mut self.buffer), old.get(start..end)) {
+            buffer.resize(buffer.len().max(len).max(CHUNK), 0);
+            if let Some(front) = buffer.get_mut(..rest.len()) {
+                front.copy_from_slice(rest);
+            }
+        }
+        self.spare.push(old);
     }
 
     fn unexpected_end(&self, wanted: usize) -> Error {
@@ -193,6 +241,45 @@ mod tests {
         let mut reader = StoredReader::new(&stored);
         assert_eq!(reader.take_most(CHUNK).unwrap().len(), CHUNK);
         assert_eq!(reader.take_most(CHUNK).unwrap(), &stored.bytes[CHUNK..]);
+    }
+
+    #[test]
+    fn what_is_shared_stays_as_it_was() {
+        for most in [1 << 12, 70_001, usize::MAX] {
+            let stored = bytes(9 * CHUNK + 5, most);
+            let mut reader = StoredReader::new(&stored);
+            let mut shared = Vec::new();
+            let mut at = 0;
+            for step in
+                [5, 300_000, CHUNK, 800_000, 1, CHUNK / 2, 2 * CHUNK + 3, 17, 900_000].into_iter().cycle().take(15)
+            {
+                shared.push((at, reader.share(step).unwrap()));
+                at += step;
+                reader.seek(at as u64 + 3);
+                at += 3;
+            }
+            for (at, shared) in &shared {
+                let wanted = &stored.bytes[*at..*at + shared.bytes().len()];
+                assert!(shared.bytes() == wanted, "{at}");
+            }
+            let rest = stored.bytes.len() - at;
+            assert_eq!(reader.share(rest + 1).unwrap_err().code(), "unexpected-end");
+            assert!(reader.share(rest).unwrap().bytes() == &stored.bytes[at..]);
+        }
+    }
+
+    #[test]
+    fn buffers_are_used_again_once_nobody_has_a_part() {
+        let stored = bytes(40 * CHUNK, usize::MAX);
+        let mut reader = StoredReader::new(&stored);
+        let mut kept = std::collections::VecDeque::new();
+        for _ in 0..39 * 2 {
+            kept.push_back(reader.share(CHUNK / 2).unwrap());
+            if kept.len() > 4 {
+                kept.pop_front();
+            }
+        }
+        assert!(reader.spare.len() <= 4, "{} buffers", reader.spare.len());
     }
 
     #[test]

@@ -41,9 +41,8 @@ impl Window {
 
         let touched = blank_gaps(window, &job.pieces)?;
         for piece in &job.pieces {
-            let stored = job.stored.get(piece.stored.clone()).ok_or_else(|| bad_job("a piece is not stored"))?;
             let room = window.get_mut(span(piece)?).ok_or_else(|| bad_job("a piece is outside of its window"))?;
-            decode(inflater, spare, piece, stored, room)?;
+            decode(inflater, spare, piece, job.stored(piece), room)?;
         }
         write(window, &touched, job.window, disk, bounds)
     }

@@ -50,16 +50,19 @@ impl<'a> Grains<'a> {
         // The last grain has what is left of the disk (qemu-img, open-vmdk), or is filled up to a whole one
         // (VirtualBox).
         let whole = usize::try_from(self.grain_bytes).unwrap_or(usize::MAX);
-        reader.read_into(self.room(lba, 1, Coding::Zlib { whole }, stored)?)
+        let (offset, len) = self.place(lba, 1)?;
+        self.job.add(offset, len, Coding::Zlib { whole }, reader.share(stored)?);
+        Ok(())
     }
 
     /// Room for `grains` plain grains from sector `lba` on, which lie in one window.
     pub(crate) fn add_plain(&mut self, lba: u64, grains: u64) -> Result<&mut [u8]> {
-        let stored = self.len(lba, grains);
-        self.room(lba, grains, Coding::Plain, stored)
+        let (offset, len) = self.place(lba, grains)?;
+        Ok(self.job.room(offset, len, Coding::Plain, len))
     }
 
-    fn room(&mut self, lba: u64, grains: u64, coding: Coding, stored: usize) -> Result<&mut [u8]> {
+    /// Where grains are on the disk, and their bytes; begins a job for them where the one at hand is of another window.
+    fn place(&mut self, lba: u64, grains: u64) -> Result<(u64, usize)> {
         let len = self.len(lba, grains);
         let offset = lba.saturating_mul(SECTOR);
         self.last = offset.saturating_add(len as u64);
@@ -67,7 +70,7 @@ impl<'a> Grains<'a> {
         if !self.job.takes(offset, len) {
             self.submit(offset)?;
         }
-        Ok(self.job.room(offset, len, coding, stored))
+        Ok((offset, len))
     }
 
     fn submit(&mut self, next: u64) -> Result<()> {
