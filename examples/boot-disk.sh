@@ -9,7 +9,8 @@
 #
 # What to take from here for boot code of your own:
 #
-# - `landfall place` is one call that leaves either the whole disk or nothing, so there is nothing to clean up after it.
+# - `landfall place` is one call that leaves either the whole disk or no disk. Of a large download that failed it keeps what it
+#   has in a hidden file beside the target, for the next call; whoever gives the target up removes .landfall-stage-* there.
 # - Whether trying elsewhere makes sense is in the exit status and in the answer's error.scope: where no handler could be used
 #   (10, 12, 14, 22), and after `location` and `handler`, another way may do better; else it would do the same again, or hide
 #   something that people must see, such as bytes with the right digest in the wrong format, or a full disk.

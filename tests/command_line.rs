@@ -51,6 +51,10 @@ fn usage(world: &World) {
         answer.usage("--help");
         sandbox.only(&[]);
     }
+    // What is missing is in the document too.
+    let answer = Landfall::new(binary).args(["place", "image.json"]).json().current_dir(&sandbox.out("")).run();
+    let message = answer.document()["error"]["message"].to_string();
+    assert!(message.contains("--to <PATH>"), "{message}");
     let values: [&[&str]; 11] = [
         &["--mode", "9"],
         &["--mode", "rw"],
@@ -282,6 +286,6 @@ fn ordinary_user(world: &World) {
 fn no_catalog(world: &World) {
     let sandbox = Sandbox::on(world, Fs::Temp);
     let id = sandbox.place("8bcd4b5a-6c5b-4c5f-9f3e-0e0d6c1a7a01", "disk").run();
-    id.failure("not-found", "no-catalog", "request");
+    id.failure("invalid", "no-catalog", "request");
     sandbox.only(&[]);
 }

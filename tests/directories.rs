@@ -109,7 +109,7 @@ fn options(world: &World) {
     let both = sandbox.landfall("place").arg(&record).arg("--to-dir").arg(sandbox.out("vm")).args(["--to", "x"]);
     both.run().usage("cannot be used with");
     sandbox.landfall("place").arg(&record).run().usage("--to <PATH>");
-    place(&sandbox, &record, "missing/vm").run().failure("not-found", "enoent", "request");
+    place(&sandbox, &record, "missing/vm").run().failure("invalid", "target-directory", "request");
     let plan = sandbox.landfall("plan").arg(&record).arg("--to-dir").arg(sandbox.out("vm")).json().run();
     plan.success();
     sandbox.only(&[]);

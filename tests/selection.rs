@@ -229,6 +229,6 @@ fn plan_only(world: &World) {
     // What placing would refuse at once, planning refuses as well.
     std::fs::write(sandbox.out("taken"), "x").unwrap();
     sandbox.plan(&path, "taken").run().failure("exists", "exists", "request");
-    sandbox.plan(&path, "missing/disk").run().failure("not-found", "enoent", "request");
+    sandbox.plan(&path, "missing/disk").run().failure("invalid", "target-directory", "request");
     sandbox.only(&["taken"]);
 }

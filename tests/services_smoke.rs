@@ -145,7 +145,8 @@ fn tokens_of_keystone(world: &World) {
 
 /// Bytes in the file store and in Swift, as one object and as a large one, and a copy from one to the other.
 fn images_in_two_stores(world: &World) {
-    let services = OpenStack::shared(world, Group::Glance);
+    // Its database takes one writer at a time.
+    let services = OpenStack::alone(world, Group::Glance);
     let glance = services.glance("admin");
     let bytes = OBJECT.bytes();
     let schemes = |id: &str| -> Vec<String> {
@@ -174,7 +175,7 @@ fn images_in_two_stores(world: &World) {
 
 /// Locations on another server, and what is said beside them.
 fn locations_with_metadata(world: &World) {
-    let services = OpenStack::shared(world, Group::Glance);
+    let services = OpenStack::alone(world, Group::Glance);
     let sandbox = Sandbox::on(world, Fs::Temp);
     let server = Nginx::start(&sandbox, "server", Site::new());
     std::fs::write(server.file("disk.raw"), OBJECT.bytes()).unwrap();

@@ -93,7 +93,7 @@ fn directories(world: &World) {
     fs::create_dir(sandbox.out("real")).unwrap();
     symlink("real", sandbox.out("link")).unwrap();
     let table = [
-        ("missing/disk", ["not-found", "enoent", "request"]),
+        ("missing/disk", ["invalid", "target-directory", "request"]),
         ("file/disk", ["io", "enotdir", "request"]),
         ("real/", ["invalid", "target-name", "request"]),
         ("real/.", ["invalid", "target-name", "request"]),

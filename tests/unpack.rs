@@ -134,6 +134,7 @@ impl<'w> Workshop<'w> {
         );
         assert_eq!(document["attempts"][0]["handlers"].as_array().unwrap()[1..], *handlers, "{document:#}");
         assert_eq!(document["targets"][0]["bytes"], DISK_BYTES, "{document:#}");
+        assert_eq!(document["attempts"][0]["bytes"], record["size"], "{document:#}");
         let target = self.sandbox.out("disk");
         assert_same_bytes(&self.disk, &target);
         assert_coarse_holes(&target);
@@ -197,11 +198,11 @@ fn wrong_compressions(world: &World) {
     for compression in COMPRESSIONS {
         let file = shop.compress(&raw, compression);
         for way in WAYS {
-            // Raw it is not, whatever a record says.
+            // Bytes of no format are a raw disk: nothing tells them from one. But it is said.
             let plain = shop.record(&file, way, &json!({}));
             let answer = shop.sandbox.place_value(&plain, "disk");
-            // Bytes of no format are a raw disk: there is nothing that tells them from one.
-            answer.success();
+            let notes = answer.success()["notes"].to_string();
+            assert!(notes.contains(&format!("begin as {compression} does")), "{notes}");
             fs::remove_file(shop.sandbox.out("disk")).unwrap();
             for other in COMPRESSIONS.iter().filter(|other| **other != compression) {
                 let record = shop.record(&file, way, &json!({ "compression": other }));

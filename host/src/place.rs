@@ -23,7 +23,7 @@ use crate::selection::select;
 use crate::stage::Stage;
 use crate::target::Target;
 use crate::trials::{self, Trials};
-use crate::verify::{Expected, Verified, verify};
+use crate::verify::{Expected, Verified, remark, verify};
 
 /// What the caller will do with the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,9 +96,13 @@ impl Node<'_> {
                 let verified = verify(&moved, &stage, &attempt.expected, self.ledger); // 5
                 // Its bytes are all there, and would be as wrong the next time.
                 let verified = verified.inspect_err(|_| stage.forget_progress())?;
+                let remark = remark(&moved, &stage, &attempt.expected.form);
                 let mut facts = facts(order, attempt, &moved, verified);
                 cancel.check()?;
                 let published = self.publish(order, &mut stage, &mut moved, &job, &mut facts)?; // 6
+                if let Some(remark) = remark {
+                    trials.note(&remark);
+                }
                 let placed = self.record(order, trials.decision(), &stage, &published, facts)?; // 7
                 self.remember(&moved, &trials.attempt()?.expected);
                 Ok(placed)
@@ -120,7 +124,14 @@ impl Node<'_> {
 
     fn open_target(&self, order: &Order<'_>) -> Result<Target> {
         self.refuse_impossible(order)?;
-        let target = Target::open(order.target)?;
+        let target = Target::open(order.target).map_err(|error| match error.kind() {
+            // It is not the image that is not there: another way to it would not help.
+            ErrorKind::NotFound => {
+                let error = Error::new(ErrorKind::Invalid, "target-directory", error.message().to_owned());
+                error.scoped(Scope::Request)
+            }
+            _ => error,
+        })?;
         let in_store =
             |store: &&Store| store.store_type == StoreType::File && target.path().starts_with(&store.mountpoint);
         if let Some(store) = self.config.stores.iter().find(in_store) {
@@ -205,7 +216,7 @@ impl Node<'_> {
                 engine::shaped(origin, trials, &shaping, stage, &want, &mut bytes)
             }
         };
-        trials.arrived(moved.as_ref().map_or(bytes, |moved| moved.bytes));
+        trials.arrived(moved.as_ref().map_or(bytes, Moved::stored_bytes));
         moved
     }
 

@@ -388,7 +388,8 @@ impl Router<'_> {
         let filter = form.compression.map(|compression| found(HandlerKind::Filter, compression.name()));
         let unpacker = (!form.is_raw_inside()).then(|| found(HandlerKind::Unpack, form.packing()));
         let missing = |code: &'static str, message: String| {
-            let message = format!("{message}; --format as-is places it");
+            let listed = if !self.config.handlers.is_empty() { " among those in the setting handlers" } else { "" };
+            let message = format!("{message}{listed}; --format as-is places it");
             Err(Error::new(ErrorKind::Unsupported, code, message).scoped(Scope::Image))
         };
         match (form.compression, &filter, &unpacker) {

@@ -112,6 +112,12 @@ impl<'a> Trials<'a> {
         self.decision
     }
 
+    /// Something that is worth knowing of the image.
+    pub(crate) fn note(&mut self, text: &str) {
+        complain(text);
+        self.decision.notes.push(redact::printable(text));
+    }
+
     /// So many bytes arrived in this attempt.
     pub(crate) fn arrived(&mut self, bytes: u64) {
         if let Some(current) = &mut self.current {

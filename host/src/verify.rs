@@ -4,7 +4,8 @@ use std::os::fd::BorrowedFd;
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use landfall_inspect::{
-    Compression, Disagreement, RULES_VERSION, Window, agree, agree_compressed, agree_unpacked, inspect_at,
+    Compression, Disagreement, HEAD_BYTES, RULES_VERSION, Window, agree, agree_compressed, agree_unpacked, inspect_at,
+    is_tar,
 };
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +119,24 @@ pub(crate) fn verify(moved: &Moved, stage: &Stage, expected: &Expected, ledger: 
         if verified == Verified::No || error.scope_is_explicit() { error } else { error.scoped(Scope::Image) }
     })?;
     Ok(verified)
+}
+
+/// What is worth knowing of a raw disk that begins as packed bytes do: no rule tells the two apart, but people will want to.
+pub(crate) fn remark(moved: &Moved, stage: &Stage, form: &StoredForm) -> Option<String> {
+    if moved.stored.is_some() || form.compression.is_some() || form.container != "bare" || !form.is_raw_inside() {
+        return None;
+    }
+    let mut head = vec![0; HEAD_BYTES];
+    let read = rustix::io::pread(stage.descriptor(), &mut head, 0).unwrap_or_default();
+    let head = head.get(..read).unwrap_or_default();
+    let (packed, way) = match Compression::of(head) {
+        Some(compression) => (compression.name(), format!("compression \"{}\"", compression.name())),
+        None if is_tar(head) => ("tar", "container_format \"ova\", if they are one,".to_owned()),
+        None => return None,
+    };
+    Some(format!(
+        "the bytes begin as {packed} does, and are placed as the raw disk that they are said to be; {way} takes them apart"
+    ))
 }
 
 /// A disk is not the one that the record speaks of.

@@ -71,8 +71,10 @@ impl Endpoints {
         if fitting.peek().is_none() {
             let region =
                 self.region.as_deref().map_or_else(String::new, |region| format!(" in region {}", shown(region)));
+            let hint =
+                if self.catalog.is_empty() { ": the login is for no project, or its catalog is empty" } else { "" };
             let message =
-                format!("there is no {} endpoint of type {}{region}", shown(&self.interface), shown(&service));
+                format!("there is no {} endpoint of type {}{region}{hint}", shown(&self.interface), shown(&service));
             return Err(Error::new(ErrorKind::Invalid, "no-endpoint", message));
         }
         fitting.find_map(|entry| entry.url.clone()).ok_or_else(|| {

@@ -69,6 +69,16 @@ impl ImageArgument {
                     "--hash, the formats and --compression describe a URL or a file, not a record".to_owned(),
                 );
             }
+            if has_catalogs && !text.contains('/') && !Path::new(text).exists() {
+                return refuse(
+                    "argument",
+                    format!(
+                        "{} is no file here; of an image in a catalog its record says what --hash, the formats and \
+                         --compression say of a URL or a file",
+                        redact::printable(text)
+                    ),
+                );
+            }
             let path = std::path::absolute(text).map_err(|error| {
                 Error::os(&error, format_args!("resolve {}", redact::printable(text))).scoped(Scope::Request)
             })?;
@@ -112,6 +122,10 @@ mod tests {
         let id = ImageArgument::read("Cargo.toml", &Said::default(), true).unwrap();
         assert_eq!(id, ImageArgument::Id("Cargo.toml".into()), "no file shadows an id");
         assert_eq!(read("x.json", None), ImageArgument::Record("x.json".into()));
+        // What only files and URLs can be told of is no reason to take an id for a file that is not there.
+        let said = Said { hash: Some("sha256:00".into()), ..Said::default() };
+        assert_eq!(ImageArgument::read("no-such-thing", &said, true).unwrap_err().code(), "argument");
+        assert!(matches!(ImageArgument::read("Cargo.toml", &said, true), Ok(ImageArgument::Bare(_))));
         assert!(matches!(read("http://h/x", None), ImageArgument::Bare(bare) if bare.said == Said::default()));
         assert!(
             matches!(read("/srv/x.img", Some("sha256:00")), ImageArgument::Bare(bare) if bare.url == "file:///srv/x.img")

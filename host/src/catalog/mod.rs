@@ -199,8 +199,11 @@ fn bare_record(bare: &BareImage, config: &Config) -> Result<ImageRecord> {
 fn look_up(id: &str, config: &Config, handlers: &[Arc<dyn Handler>], cancel: &Cancel) -> Result<(ImageRecord, Logins)> {
     let shown = redact::printable(id);
     if config.catalogs.is_empty() {
-        let message = format!("{shown} is no file here, and no catalog is configured in which it could be an id");
-        return Err(Error::new(ErrorKind::NotFound, "no-catalog", message).scoped(Scope::Request));
+        let message = format!(
+            "{shown} is no file here, and there is no catalog in which it could be an id: neither one in the configuration \
+             nor a login in the environment (OS_CLOUD, OS_AUTH_URL)"
+        );
+        return Err(Error::new(ErrorKind::Invalid, "no-catalog", message).scoped(Scope::Request));
     }
     let is_name = !id.is_empty()
         && id.len() <= 128

@@ -92,8 +92,10 @@ fn usage(error: &clap::Error, json: bool) -> ExitCode {
     }
     if json {
         let message = error.render().to_string();
-        let line = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        let error = Error::new(ErrorKind::Invalid, "usage", line).scoped(Scope::Request);
+        // What is missing stands in lines of its own, up to an empty one.
+        let lines: Vec<&str> = message.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+        let text = lines.join(" ");
+        let error = Error::new(ErrorKind::Invalid, "usage", text.trim_start_matches("error: ")).scoped(Scope::Request);
         let _ = answer::keep().and_then(|()| print_json(&show::error_document(&error)));
     }
     ExitCode::from(exit::USAGE)

@@ -65,7 +65,7 @@ pub(super) fn entry(path: Option<&Path>, name: &str) -> Result<Options> {
                 let places: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
                 let message =
                     format!("there is no clouds.yaml for cloud {}: none of {}", printable(name), places.join(", "));
-                refused(ErrorKind::NotFound, message)
+                refused(ErrorKind::Invalid, message)
             })?
         }
     };
@@ -85,7 +85,7 @@ pub(super) fn entry(path: Option<&Path>, name: &str) -> Result<Options> {
             None => {
                 let message =
                     format!("profile {} of cloud {} is not in {PROFILES}", printable(&profile), printable(name));
-                return Err(refused(ErrorKind::NotFound, message));
+                return Err(refused(ErrorKind::Invalid, message));
             }
         }
     }
@@ -115,7 +115,7 @@ fn parse(text: &str) -> Option<Document> {
 fn take(mut clouds: BTreeMap<String, Entry>, name: &str, path: &Path) -> Result<Entry> {
     clouds
         .remove(name)
-        .ok_or_else(|| refused(ErrorKind::NotFound, format!("{} has no cloud {}", path.display(), printable(name))))
+        .ok_or_else(|| refused(ErrorKind::Invalid, format!("{} has no cloud {}", path.display(), printable(name))))
 }
 
 impl Entry {
@@ -247,7 +247,7 @@ clouds:
     fn what_is_wrong_is_told_without_the_text() {
         let folder = folder();
         let path = folder.path().join("clouds.yaml");
-        assert_eq!(entry(Some(&path), "none").err().map(|error| error.kind()), Some(ErrorKind::NotFound));
+        assert_eq!(entry(Some(&path), "none").err().map(|error| error.kind()), Some(ErrorKind::Invalid));
         assert_eq!(entry(Some(&path), "open").unwrap().cloud("x").unwrap_err().code(), "cloud-insecure");
         for text in ["clouds: [CANARY", "clouds: {x: {auth: {password: [CANARY]}}}", "clouds: {x: {auth: {CANARY: x}}}"]
         {

@@ -226,6 +226,11 @@ impl Moved {
         Err(Error::new(ErrorKind::Corrupt, "source-changed", "the source changed while it was placed"))
     }
 
+    /// Bytes that were stored, where [`Moved::bytes`] may be those of the disk that was made of them.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        self.stored.as_ref().and_then(|windows| windows.first()).map_or(self.bytes, Window::size)
+    }
+
     /// Bytes that have no file to come from.
     fn new(method: Method, bytes: u64, digest: Option<Digest>) -> Self {
         Self {

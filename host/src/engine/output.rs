@@ -156,7 +156,7 @@ impl StageOutputs {
     fn make_room(&self, opened: &BTreeMap<u32, Opened>, size: u64) -> Result<()> {
         let Some(space) = self.allowed.space else { return Ok(()) };
         let sizes = opened.values().map(|opened| opened.shared.read().size);
-        refuse_short_space(space, sizes.fold(size, u64::saturating_add))
+        refuse_short_space(space, sizes.fold(size, u64::saturating_add), "; limits.overcommit leaves that out")
     }
 }
 

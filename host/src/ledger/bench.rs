@@ -15,8 +15,20 @@ const KEEP: i64 = 1_000;
 /// A handler that crashed on so many different images is at fault, whatever the image.
 const IMAGES: usize = 3;
 
-/// The second step of the ledger's layout.
+/// The second step of the ledger's layout: a table that does not know locations.
+pub(super) const OLD_TABLE: &str = "
+CREATE TABLE crash (
+    handler TEXT NOT NULL,
+    image TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    PRIMARY KEY (handler, image)
+) STRICT;
+";
+
+/// The fourth step. What was on the bench for a while is not worth to be carried over.
 pub(super) const TABLE: &str = "
+DROP TABLE crash;
 CREATE TABLE crash (
     handler TEXT NOT NULL,
     -- What its record says of it: id and digest.

@@ -29,7 +29,7 @@ pub(crate) use job::{Job, PathLock};
 pub(crate) use placements::{Facts, PlacedDisk, Placement};
 
 /// What turns each layout into the next, beginning with an empty file.
-const STEPS: [&str; 3] = [include_str!("schema.sql"), bench::TABLE, remembered::VERDICT];
+const STEPS: [&str; 4] = [include_str!("schema.sql"), bench::OLD_TABLE, remembered::VERDICT, bench::TABLE];
 /// The layout of the file, in `user_version`: how many of the steps it has taken.
 const LAYOUT: i64 = STEPS.len() as i64;
 /// How long to wait for another process's transaction. Each is a few milliseconds.
@@ -193,6 +193,6 @@ mod tests {
         at_layout(LAYOUT + 1, folder.path());
         let error = Ledger::open(folder.path()).map(|_| ()).unwrap_err();
         assert_eq!((error.code(), error.scope()), ("ledger-layout", Scope::Node));
-        assert_eq!(error.message(), "the ledger has layout 4, this version knows 3");
+        assert_eq!(error.message(), "the ledger has layout 5, this version knows 4");
     }
 }

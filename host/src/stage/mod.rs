@@ -162,7 +162,7 @@ impl Stage {
 
     /// Refuses when the file system has less than `bytes` free for this process.
     pub(crate) fn check_space(&self, bytes: u64) -> Result<()> {
-        refuse_short_space(self.free_space()?, bytes)
+        refuse_short_space(self.free_space()?, bytes, "")
     }
 
     /// Sets the size; what is new reads as zeros.
@@ -239,12 +239,12 @@ impl Stage {
     }
 }
 
-/// Refuses when more than the bytes that are free may be needed.
-pub(crate) fn refuse_short_space(free: u64, needed: u64) -> Result<()> {
+/// Refuses when more than the bytes that are free may be needed; `hint` says what people can do about it.
+pub(crate) fn refuse_short_space(free: u64, needed: u64, hint: &str) -> Result<()> {
     if free >= needed {
         return Ok(());
     }
-    let message = format!("the target's file system has {free} bytes free, {needed} may be needed");
+    let message = format!("the target's file system has {free} bytes free, {needed} may be needed{hint}");
     Err(Error::new(ErrorKind::NoSpace, "space-short", message))
 }
 
