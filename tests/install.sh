@@ -19,6 +19,7 @@ nginx nginx-light
 openssl openssl
 aria2c aria2
 curl curl
+tar tar
 gzip gzip
 zstd zstd
 xz xz-utils

@@ -18,6 +18,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 mod canary;
 mod chains;
 mod command_line;
+mod differential;
 mod directories;
 mod errors;
 mod failover;
@@ -27,6 +28,7 @@ mod halfway;
 mod http;
 mod ledger;
 mod nginx;
+mod oslo;
 mod panics;
 mod plugins;
 mod progress;
@@ -65,6 +67,8 @@ fn cases() -> Vec<Case> {
         targets::cases(),
         directories::cases(),
         unpack::cases(),
+        differential::cases(),
+        oslo::cases(),
         together::cases(),
         halfway::cases(),
         remembered::cases(),

@@ -1,6 +1,7 @@
 //! Images in a real Swift: every kind of object, every form of location, every way to log in, and what happens to servers,
 //! objects and tokens in mid-download.
 
+mod appliance;
 mod changes;
 mod depot;
 mod gateway;
@@ -12,10 +13,12 @@ mod relay;
 mod secrets;
 mod signed;
 mod tokens;
+mod unpacked;
 
+use crate::differential;
 use crate::support::case::Case;
 use crate::support::world::World;
-use crate::support::{nginx, openstack};
+use crate::support::{nginx, observe, openstack};
 
 type Test = fn(&World);
 
@@ -59,5 +62,13 @@ pub(crate) fn cases() -> Vec<Case> {
         ("changed_behind_the_proxy", changes::through_the_proxy),
     ];
     let long = long.into_iter().map(case).map(Case::worker_in_full);
-    tests.into_iter().map(case).chain(long).collect()
+    let unpacking = |test: (&str, Test)| case(test).needs(&differential::NEEDS);
+    let observed = |test: (&str, Test)| unpacking(test).needs(&observe::NEEDS);
+    let unpacked = [
+        unpacking(("unpacked", unpacked::every_form)),
+        observed(("appliance_writes_its_disks_alone", appliance::disks_alone)),
+        observed(("appliance_with_a_wrong_manifest", appliance::wrong_manifest)),
+        observed(("appliance_in_bounded_memory", appliance::memory)).mode_independent(),
+    ];
+    tests.into_iter().map(case).chain(long).chain(unpacked).collect()
 }

@@ -3,6 +3,8 @@
 
     services.py install              fetch and prepare what the services are; needs no root
     services.py check                succeed where that was done, else say what is missing
+    services.py python SCRIPT [ARGUMENT...]
+                                     run a script with the packages of the services, oslo.utils among them
     services.py up DIR               start those that do not run; DIR/services.json tells where they are and who may what
         [--only swift|keystone|glance]...   and what these stand on
         [--token-life SECONDS]              of the short-lived ones' tokens, in a new DIR
@@ -21,6 +23,7 @@ import sys
 sys.dont_write_bytecode = True
 
 import argparse
+import os
 import shutil
 import signal
 import socket
@@ -31,7 +34,7 @@ import glance_service
 import keystone_service
 import processes
 import swift_service
-from installation import Failed, Installation, say
+from installation import Failed, Installation, environment, say
 from state import ALL, BENEATH, GROUPS, State
 
 TOKEN_LIFE = 5
@@ -159,6 +162,7 @@ def arguments():
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("install")
     commands.add_parser("check")
+    commands.add_parser("python").add_argument("script", nargs=argparse.REMAINDER)
     for name in ("up", "kill", "start", "forget", "down", "session"):
         command = commands.add_parser(name)
         command.add_argument("dir")
@@ -179,6 +183,9 @@ def main():
                 Installation().install()
             case "check":
                 ready()
+            case "python":
+                program = ready().program("python")
+                os.execve(program, [program, *args.script], environment())
             case "up":
                 up(State(args.dir), args.only or list(GROUPS), args.token_life)
             case "kill" | "start":

@@ -89,7 +89,7 @@ impl Landfall {
 
     /// Runs it by way of another program, which gets the command line as its last arguments.
     pub(crate) fn under(mut self, words: &[&str]) -> Self {
-        self.before = words.iter().map(OsString::from).collect();
+        self.before.splice(0..0, words.iter().map(OsString::from));
         self
     }
 

@@ -113,6 +113,12 @@ impl OwnMount {
         Self(dir.to_owned())
     }
 
+    /// A file system of this many bytes at `dir`, in the sparse file `image`.
+    pub(crate) fn image(kind: Fs, image: &Path, bytes: u64, dir: &Path) -> Self {
+        make_image(kind, image, bytes).and_then(|()| mount_image(kind, image, dir)).expect("mount an image");
+        Self(dir.to_owned())
+    }
+
     /// `from` seen at `dir` as well.
     pub(crate) fn bind(from: &Path, dir: &Path) -> Self {
         mount(Some(from), dir, None::<&str>, MsFlags::MS_BIND, None::<&str>).expect("bind a directory");

@@ -18,6 +18,8 @@ pub(crate) enum Need {
     FileSystem(Fs),
     /// A program on the search path.
     Program(&'static str),
+    /// A kernel that tells what is written in a file system.
+    Fanotify,
     /// A file system in user space that mirrors a directory.
     Fuse,
     /// Swift, Keystone and Glance, as tests/install.sh installs them.
@@ -36,6 +38,8 @@ impl Need {
             Self::FileSystem(fs) => {
                 mounts.dir(fs).map(|_| ()).map_err(|reason| format!("needs {}: {reason}", fs.name()))
             }
+            Self::Fanotify if Path::new("/proc/sys/fs/fanotify").exists() => Self::Root.check(mounts),
+            Self::Fanotify => Err("needs a kernel with fanotify".to_owned()),
             Self::Fuse if !Path::new("/dev/fuse").exists() => Err("needs /dev/fuse".to_owned()),
             Self::Fuse => Self::Program("bindfs").check(mounts),
             Self::OpenStack => openstack::installed(),

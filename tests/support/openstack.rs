@@ -23,7 +23,7 @@ use super::world::World;
 
 pub(crate) use glance::Glance;
 pub(crate) use http::request;
-pub(crate) use session::{finish, installed};
+pub(crate) use session::{finish, installed, python};
 pub(crate) use swift::{Account, Digest};
 
 /// What a test needs that asks for any of them.

@@ -1,19 +1,17 @@
 //! OVA archives.
 
-use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use sha2::{Sha256, Sha512};
 
 use super::{COMPRESSIONS, DISK_BYTES, WAYS, Workshop, case, succeed};
 use crate::support::case::Case;
 use crate::support::disk::{assert_same_bytes, noise};
 use crate::support::left_over::assert_only;
 use crate::support::needs::find_program;
-use crate::support::record::digest;
+use crate::support::ova;
 use crate::support::world::World;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -26,71 +24,20 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// The OVF of disks with these files and sizes.
-fn ovf(disks: &[(&str, u64)]) -> String {
-    let mut files = String::new();
-    let (mut section, mut items) = (String::new(), String::new());
-    for (number, (name, bytes)) in disks.iter().enumerate() {
-        write!(files, "<File ovf:id=\"file{number}\" ovf:href=\"{name}\"/>").unwrap();
-        let format = "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized";
-        write!(
-            section,
-            "<Disk ovf:diskId=\"vmdisk{number}\" ovf:fileRef=\"file{number}\" ovf:capacity=\"{bytes}\" ovf:format=\"{format}\"/>"
-        )
-        .unwrap();
-        write!(
-            items,
-            "<Item><rasd:AddressOnParent>{number}</rasd:AddressOnParent><rasd:ElementName>disk{number}</rasd:ElementName>\
-             <rasd:HostResource>ovf:/disk/vmdisk{number}</rasd:HostResource><rasd:InstanceID>{}</rasd:InstanceID>\
-             <rasd:Parent>3</rasd:Parent><rasd:ResourceType>17</rasd:ResourceType></Item>",
-            number + 10
-        )
-        .unwrap();
-    }
-    format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <Envelope xmlns=\"http://schemas.dmtf.org/ovf/envelope/1\" xmlns:ovf=\"http://schemas.dmtf.org/ovf/envelope/1\" \
-         xmlns:rasd=\"http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData\">\
-         <References>{files}</References><DiskSection><Info>Disks</Info>{section}</DiskSection>\
-         <VirtualSystem ovf:id=\"vm\"><Info>A machine</Info><Name>appliance</Name><VirtualHardwareSection><Info>Hardware</Info>\
-         <Item><rasd:ElementName>cpu</rasd:ElementName><rasd:InstanceID>1</rasd:InstanceID><rasd:ResourceType>3</rasd:ResourceType>\
-         <rasd:VirtualQuantity>2</rasd:VirtualQuantity></Item>\
-         <Item><rasd:AllocationUnits>byte * 2^20</rasd:AllocationUnits><rasd:ElementName>memory</rasd:ElementName>\
-         <rasd:InstanceID>2</rasd:InstanceID><rasd:ResourceType>4</rasd:ResourceType><rasd:VirtualQuantity>512</rasd:VirtualQuantity></Item>\
-         <Item><rasd:Address>0</rasd:Address><rasd:ElementName>scsi</rasd:ElementName><rasd:InstanceID>3</rasd:InstanceID>\
-         <rasd:ResourceSubType>lsilogic</rasd:ResourceSubType><rasd:ResourceType>6</rasd:ResourceType></Item>\
-         {items}</VirtualHardwareSection></VirtualSystem></Envelope>"
-    )
-}
-
 /// Makes `image.ova` of these files of the store, in this order, with `tar`.
 fn archive(shop: &Workshop<'_>, members: &[&str]) -> PathBuf {
     let to = shop.sandbox.store("image.ova");
-    let mut tar = Command::new(find_program("tar").unwrap());
-    tar.args(["--format=ustar", "--owner=64", "--group=64", "-cf"]).arg(&to);
-    succeed(tar.arg("-C").arg(shop.sandbox.store_dir()).args(members));
+    ova::archive(&to, shop.sandbox.store_dir(), members, "ustar");
     to
 }
 
 /// Writes the OVF and the manifest of these members.
 fn describe(shop: &Workshop<'_>, disks: &[(&str, u64)], algorithm: &str) {
-    fs::write(shop.sandbox.store("image.ovf"), ovf(disks)).unwrap();
-    let mut manifest = String::new();
-    for name in std::iter::once("image.ovf").chain(disks.iter().map(|(name, _)| *name)) {
-        let file = shop.sandbox.store(name);
-        let value = match algorithm {
-            "SHA1" => sha1(&file),
-            "SHA512" => digest::<Sha512>(&file),
-            _ => digest::<Sha256>(&file),
-        };
-        writeln!(manifest, "{algorithm}({name})= {value}").unwrap();
-    }
+    let listed: Vec<_> = disks.iter().map(|(name, bytes)| (*name, *bytes, ova::VMDK)).collect();
+    fs::write(shop.sandbox.store("image.ovf"), ova::ovf(&listed)).unwrap();
+    let names: Vec<&str> = std::iter::once("image.ovf").chain(disks.iter().map(|(name, _)| *name)).collect();
+    let manifest = ova::manifest(shop.sandbox.store_dir(), &names, algorithm);
     fs::write(shop.sandbox.store("image.mf"), manifest).unwrap();
-}
-
-fn sha1(file: &Path) -> String {
-    let output = Command::new(find_program("sha1sum").unwrap()).arg(file).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()[..40].to_owned()
 }
 
 fn form() -> Value {

@@ -72,6 +72,13 @@ fn command() -> Result<Command, String> {
     Ok(command)
 }
 
+/// Runs a script of the tree with the packages of the services.
+pub(crate) fn python(script: &Path) -> Command {
+    let mut command = command().expect("Need::OpenStack");
+    command.arg("python").arg(script);
+    command
+}
+
 /// `Err(reason)` when the services are not installed. Looked for once.
 pub(crate) fn installed() -> Result<(), String> {
     static FOUND: OnceLock<Result<(), String>> = OnceLock::new();

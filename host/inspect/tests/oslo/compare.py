@@ -1,13 +1,15 @@
 """Holds our verdicts against those of the real oslo.utils.
 
-    compare.py INSPECT [DIRECTORY]
+    services.py python compare.py INSPECT [--only NAME]... [--also DIRECTORY]
 
-INSPECT is the built example `inspect`; DIRECTORY, where the images are made, is a temporary one unless given. Needs
-the oslo.utils of requirements.txt, and qemu-img for a part of the images. Each image is asked about under its own
-format, as raw, and as qcow2, by the rule of Nova: one format is found, its safety check passes, and it is the claimed
-one; gpt may be called raw, iso+gpt is an iso. Every difference must be in EXPECTED, and everything there must differ.
+INSPECT is the built example `inspect`, services.py that of tests/services, which has oslo.utils. Needs qemu-img for a
+part of the images. NAME is one of them, alone; DIRECTORY has more, named NAME.DISK_FORMAT, about which nobody may
+differ. Each image is asked about under its own format, as raw, and as qcow2, by the rule of Nova: one format is found,
+its safety check passes, and it is the claimed one; gpt may be called raw, iso+gpt is an iso. Every difference must be
+in EXPECTED, and everything there must differ.
 """
 
+import argparse
 import json
 import logging
 import pathlib
@@ -15,6 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from itertools import chain
 
 from oslo_utils.imageutils import format_inspector
 
@@ -113,13 +116,37 @@ def ours(inspect, path, claim):
     return answer['verdict'] == 'ok', answer['virtual_size'], answer
 
 
+def agree(name, claim, theirs, mine):
+    """Whether the verdicts are the same, or differ as EXPECTED says."""
+    reason = EXPECTED.get((name, claim))
+    return theirs == mine or (reason is not None and reason.startswith('ACCEPTED: ') == mine)
+
+
+def given(directory):
+    """Images that somebody else made."""
+    for path in sorted(directory.iterdir()) if directory else ():
+        yield path.name, path.read_bytes(), path.suffix[1:]
+
+
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('inspect', type=pathlib.Path)
+    parser.add_argument('--only', action='append', default=[])
+    parser.add_argument('--also', type=pathlib.Path)
+    return parser.parse_args()
+
+
 def main():
-    inspect = pathlib.Path(sys.argv[1]).resolve()
+    args = arguments()
+    inspect = args.inspect.resolve()
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as temporary:
-        directory = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else temporary)
-        wrong, differences, asked = [], set(), 0
-        for name, data, disk_format in [*images.written(), *images.made(directory)]:
+        directory = pathlib.Path(temporary)
+        wrong, differences, asked, found = [], set(), 0, set()
+        for name, data, disk_format in chain(images.written(), images.made(directory), given(args.also)):
+            if args.only and name not in args.only:
+                continue
+            found.add(name)
             path = directory / name
             path.write_bytes(data)
             for claim in {disk_format: 0, 'raw': 0, 'qcow2': 0}:
@@ -128,16 +155,16 @@ def main():
                 mine, my_size, answer = ours(inspect, path, claim)
                 if mine != theirs:
                     differences.add((name, claim))
-                    reason = EXPECTED.get((name, claim))
-                    if reason is None or reason.startswith('ACCEPTED: ') != mine:
-                        wrong.append(f'{name} as {claim}: oslo.utils {theirs}, we {answer}')
-                elif mine and my_size != their_size and not (my_size is None and not their_size):
+                if not agree(name, claim, theirs, mine):
+                    wrong.append(f'{name} as {claim}: oslo.utils {theirs}, we {answer}')
+                elif mine and theirs and my_size != their_size and not (my_size is None and not their_size):
                     wrong.append(f'{name} as {claim}: oslo.utils sees {their_size} bytes, we {my_size}')
-        unmade = {name for name, *_ in images.MADE if not (directory / name).exists()}
-        for name, claim in sorted(set(EXPECTED) - differences):
-            if name not in unmade:
-                wrong.append(f'{name} as {claim}: expected to differ, and does not')
-    print(f'{asked} verdicts, {len(differences)} differences, {len(wrong)} of them unexpected')
+        wrong += [f'{name} as {claim}: expected to differ, and does not'
+                  for name, claim in sorted(set(EXPECTED) - differences) if name in found]
+        missing = {name for name, _ in EXPECTED} - found
+        missing -= {name for name, *_ in images.MADE if not (directory / name).exists()}
+        wrong += [f'{name}: expected to differ, and there is none' for name in sorted(missing) if not args.only]
+    print(f'{asked} verdicts, {len(differences)} differences, {len(wrong)} unexpected')
     print('\n'.join(wrong))
     sys.exit(1 if wrong else 0)
 
