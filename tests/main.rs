@@ -25,6 +25,7 @@ mod failover;
 mod faults;
 mod glance;
 mod halfway;
+mod hostile;
 mod http;
 mod ledger;
 mod nginx;
@@ -69,6 +70,7 @@ fn cases() -> Vec<Case> {
         unpack::cases(),
         differential::cases(),
         oslo::cases(),
+        hostile::cases(),
         together::cases(),
         halfway::cases(),
         remembered::cases(),

@@ -209,8 +209,9 @@ impl Builder {
             return Err(unsupported("ovf-chunked", "refers to a file that is split into several members"));
         }
         let href = required(element, "href")?;
-        // A colon would be that of a URL.
-        let member = name::plain(href.as_bytes()).filter(|name| !name.contains(':'));
+        // A colon would be that of a URL; and what is kept of a name has blanks where it had control characters.
+        let altered = attribute("href").is_some_and(|href| href.contains(char::is_control));
+        let member = name::plain(href.as_bytes()).filter(|name| !altered && !name.contains(':'));
         let href = member.ok_or_else(|| unsupported("ovf-href", "refers to a file outside of the package"))?.to_owned();
         let size = match attribute("size").filter(|size| !size.trim().is_empty()) {
             Some(size) => Some(units::number(size.trim()).ok_or_else(|| invalid("has a malformed size of a file"))?),

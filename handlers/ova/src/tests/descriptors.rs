@@ -60,6 +60,7 @@ fn what_is_refused() {
         (r#"ovf:href="a.vmdk""#, r#"ovf:href="file:a.vmdk""#, "ovf-href"),
         (r#"ovf:href="a.vmdk""#, r#"ovf:href="../a.vmdk""#, "ovf-href"),
         (r#"ovf:href="a.vmdk""#, r#"ovf:href="/etc/passwd""#, "ovf-href"),
+        (r#"ovf:href="a.vmdk""#, r#"ovf:href="a&#10;.vmdk""#, "ovf-href"),
         (r#"ovf:href="a.vmdk""#, r#"ovf:href="b.vmdk""#, "ovf-invalid"),
         (r#"ovf:href="a.vmdk""#, r#"ovf:href="B.VMDK""#, "ovf-invalid"),
         (r#"ovf:href="a.vmdk""#, r#"href="a.vmdk""#, "ovf-invalid"),
