@@ -41,6 +41,8 @@ fn recycle(chunk: Chunk, spare: &Spare) {
 /// Between one who gives bytes, a source or a filter, and one who takes them.
 pub(super) struct Queue {
     size: Option<u64>,
+    /// Whether a filter gives the bytes.
+    inflated: bool,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -67,6 +69,14 @@ enum Reader {
     Ended,
     /// It failed for a reason that the rest of the bytes has no part in.
     Refuses,
+    /// It found what a filter gives wrong: nobody wants more of that, but what the filter reads is still hashed.
+    Condemns,
+}
+
+impl Reader {
+    fn wants_no_more(self) -> bool {
+        matches!(self, Self::Refuses | Self::Condemns)
+    }
 }
 
 struct Hashing {
@@ -102,7 +112,12 @@ impl Queue {
             reader: Reader::Reads,
             cancel: None,
         };
-        Ok(Self { size, state: Mutex::new(state), changed: Condvar::new() })
+        Ok(Self { size, inflated: false, state: Mutex::new(state), changed: Condvar::new() })
+    }
+
+    /// For what a filter gives.
+    pub(super) fn of_filter() -> Result<Self> {
+        Ok(Self { inflated: true, ..Self::new(None, None)? })
     }
 
     /// Bytes that were put in.
@@ -112,14 +127,19 @@ impl Queue {
 
     /// Whether the unpacker failed, and the rest need not be read.
     pub(super) fn is_refused(&self) -> bool {
-        locked(&self.state).reader == Reader::Refuses
+        locked(&self.state).reader.wants_no_more()
+    }
+
+    /// Whether the unpacker found wrong what a filter gave.
+    pub(super) fn is_condemned(&self) -> bool {
+        locked(&self.state).reader == Reader::Condemns
     }
 
     /// `cancel` stops the read that begins now.
     pub(super) fn stops(&self, cancel: &Cancel) {
         let mut state = locked(&self.state);
         state.cancel = Some(cancel.clone());
-        if state.reader == Reader::Refuses {
+        if state.reader.wants_no_more() {
             cancel.cancel();
         }
     }
@@ -127,10 +147,19 @@ impl Queue {
     /// The unpacker is through, with `error` if it failed.
     pub(super) fn reader_ended(&self, error: Option<&Error>) {
         let mut state = locked(&self.state);
-        // Whether bytes are to blame is known only when all of them were hashed.
-        state.reader = if error.is_none_or(is_about_bytes) { Reader::Ended } else { Reader::Refuses };
+        let passed_on = |error: &Error| matches!(&state.end, Some(Err(end)) if end.code() == error.code());
+        state.reader = match error {
+            None => Reader::Ended,
+            // What the filter said itself.
+            Some(error) if self.inflated && passed_on(error) => Reader::Ended,
+            // Few stored bytes may be inflated to no end of others.
+            Some(error) if is_about_bytes(error) && self.inflated => Reader::Condemns,
+            // Whether bytes are to blame is known only when all of them were hashed.
+            Some(error) if is_about_bytes(error) => Reader::Ended,
+            Some(_) => Reader::Refuses,
+        };
         state.chunks.clear();
-        if let Some(cancel) = state.cancel.as_ref().filter(|_| state.reader == Reader::Refuses) {
+        if let Some(cancel) = state.cancel.as_ref().filter(|_| state.reader.wants_no_more()) {
             cancel.cancel();
         }
         drop(state);
@@ -184,7 +213,7 @@ impl Queue {
             match state.reader {
                 Reader::Reads => state.chunks.push_back(Arc::clone(&chunk)),
                 Reader::Ended => {}
-                Reader::Refuses => return Err(Error::cancelled()),
+                Reader::Refuses | Reader::Condemns => return Err(Error::cancelled()),
             }
             state.hashing.as_ref().map(|hashing| hashing.chunks.clone())
         };
@@ -211,7 +240,7 @@ impl Queue {
                 (Some(Err(error)), _) => return Err(error.clone()),
                 (None, Reader::Reads) => {}
                 // The operation is over, and a thread of the handler's reads on.
-                (None, Reader::Ended | Reader::Refuses) => return Err(Error::cancelled()),
+                (None, Reader::Ended | Reader::Refuses | Reader::Condemns) => return Err(Error::cancelled()),
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

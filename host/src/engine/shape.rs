@@ -206,7 +206,7 @@ fn streamed(
     check_size(None, want)?;
     let first = Arc::new(Queue::new(want.size, want.algorithm().map(Algorithm::hasher))?);
     let last = match filter {
-        Some(_) => Arc::new(Queue::new(None, None)?),
+        Some(_) => Arc::new(Queue::of_filter()?),
         None => Arc::clone(&first),
     };
     let end = End::start(unpacker, &last, stage, want)?;
@@ -239,7 +239,7 @@ fn streamed(
         }
         Ok(()) => {}
     }
-    // A filter fails as well when nobody takes what it gives.
+    // A filter fails as well when nobody takes what it gives; and what the unpacker finds wrong in front of that is first.
     let (culprit, outcome) = match (filter, filtered) {
         (Some(filter), Err(error)) if !last.is_refused() => (Some(filter), Err(error)),
         _ => (unpacker, ended),
@@ -279,7 +279,8 @@ fn start_filter(filter: &Shaper, from: &Arc<Queue>, to: &Arc<Queue>, limit: u64)
         let input = Arc::new(StreamInput::new(Arc::clone(&from)));
         let outcome = QueueSink::close(&sink, handler.filter(&call, &request, input, sink.clone()));
         to.end(outcome.as_ref().err());
-        from.reader_ended(outcome.as_ref().err());
+        // What was condemned is no matter of the stored bytes: these are read to their end, for their digest.
+        from.reader_ended(outcome.as_ref().err().filter(|_| !to.is_condemned()));
         outcome
     })
 }
