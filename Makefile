@@ -2,12 +2,14 @@
 #
 # CARGO_TARGET_DIR is respected. Only targets that say so install packages (as root) or need root.
 
-.PHONY: help build demo test test-full lint fuzz bench clean
+.PHONY: help build demo test test-full lint fuzz properties bench clean
 .DEFAULT_GOAL := help
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
-# The property tests' number of cases for `make fuzz`; each run tries other ones.
+# The property tests' number of cases for `make properties`; each run tries other ones.
 CASES ?= 10000
+# How long `make fuzz` runs each target.
+SECONDS ?= 900
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
@@ -27,7 +29,10 @@ test-full: ## the same with the full counts of repeated tests
 lint: ## format, clippy, documentation, dependencies, scripts
 	@bash .ci/lint
 
-fuzz: ## the property tests with many cases each (CASES=10000); not coverage-guided
+fuzz: ## coverage-guided, every target for 15 minutes (SECONDS=900); writes docs/fuzzing.md (TARGET=name prints only)
+	@python3 -B tests/fuzz/run.py --seconds "$(SECONDS)" --target-dir "$(abspath $(TARGET_DIR))/fuzz" $(if $(TARGET),--target "$(TARGET)")
+
+properties: ## the property tests with many cases each (CASES=10000); not coverage-guided
 	PROPTEST_CASES=$(CASES) PROPTEST_MAX_GLOBAL_REJECTS=1000000 cargo test --locked --profile ci --workspace --no-fail-fast --lib --test properties --test inspect
 
 bench: build ## measure against cp and openssl and write docs/benchmarks.md; needs root (CASE=name,... prints only; KEEP=1 keeps it)

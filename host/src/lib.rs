@@ -14,6 +14,9 @@ mod disk;
 mod disks;
 mod engine;
 mod faults;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod ledger;
 mod place;

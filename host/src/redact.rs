@@ -7,7 +7,9 @@ const HIDDEN: &str = "***";
 /// many. Control characters are escaped, so that a URL cannot write to a terminal or begin a log line.
 pub(crate) fn url(url: &str) -> String {
     let (scheme, rest) = match url.split_once("://") {
-        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        Some((scheme, rest)) if is_scheme(scheme) => (format!("{scheme}://"), rest),
+        // The first `://` is somewhere behind what may be a secret.
+        Some(_) => (String::new(), url),
         // No URL as it stands, but what somebody took for one: `http:user:password@host`, `//user:password@host`.
         None if url.contains('@') && (url.starts_with("//") || url.contains(':')) => (String::new(), url),
         None => return printable(url),
@@ -32,6 +34,12 @@ pub(crate) fn url(url: &str) -> String {
     });
     let fragment = fragment.map(|_| format!("#{HIDDEN}"));
     printable(&format!("{scheme}{hidden}{place}{}{}", query.unwrap_or_default(), fragment.unwrap_or_default()))
+}
+
+/// RFC 3986, 3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
 fn split(text: &str, at: char) -> (&str, Option<&str>) {
@@ -91,6 +99,9 @@ mod tests {
             ("http://u:SEC#x@h/p", "http://***@h/p"),
             ("http:u:p@h", "***@h"),
             ("//u:p@h/x", "***@h/x"),
+            ("http:u:p@h/x?next=http://y", "***@h/x?next=***"),
+            ("//u:p@h/x://y", "***@h/x://y"),
+            ("u:p@h/a?sig=b&c=d://e", "***@h/a?sig=***&c=***"),
             ("/srv/a@b", "/srv/a@b"),
         ] {
             assert_eq!(url(given), shown);
@@ -109,6 +120,14 @@ mod tests {
                 prop_assert!(given.contains(&secret));
                 prop_assert!(!url(&given).contains(&secret));
             }
+        }
+
+        /// Wherever something that looks like a URL begins, what stands before an @ is hidden.
+        #[test]
+        fn nothing_before_an_at_shows(before in "[a-z:/?&=@]{0,20}", after in "[a-z:/?&=@]{0,20}") {
+            let given = format!("{before}user:SECRET@{after}");
+            prop_assume!(!given.starts_with("file://") && !given.starts_with("filesystem://"));
+            prop_assert!(!url(&given).contains("SECRET"), "{}", url(&given));
         }
     }
 }

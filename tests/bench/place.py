@@ -45,6 +45,7 @@ class Place:
     def __init__(self, binary):
         self.binary = binary
         self.mounted = []
+        self.measured = {}
 
     def __enter__(self):
         # Not /tmp, which may be in memory.
@@ -89,6 +90,12 @@ class Place:
             # The device goes with its mount, and the file with the device, even if this process is killed.
             subprocess.run(["losetup", "--detach", device], check=True)
             image.unlink()
+
+    def once(self, key, measure):
+        """What `measure` gave when it was first called for this key."""
+        if key not in self.measured:
+            self.measured[key] = measure()
+        return self.measured[key]
 
     def backing(self):
         """The type of the file system that holds the loop devices' files."""

@@ -5,6 +5,9 @@
 //! then happens with the descriptor (a clone, a link, a copy) is the host's business.
 
 mod config;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod open;
 mod url;
 

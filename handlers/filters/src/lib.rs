@@ -29,6 +29,9 @@
 mod bzip2;
 mod config;
 mod decoder;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gzip;
 mod handler;
 mod inflate;

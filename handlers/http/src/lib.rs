@@ -20,6 +20,9 @@ mod content_range;
 mod elsewhere;
 mod exchange;
 mod fault;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handler;
 mod login;
 mod names;

@@ -74,6 +74,9 @@ mod contents;
 mod descriptor;
 mod digest;
 mod envelope;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handler;
 mod hardware;
 mod manifest;

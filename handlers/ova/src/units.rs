@@ -34,6 +34,7 @@ pub(crate) fn number(text: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -73,6 +74,19 @@ mod tests {
         #[test]
         fn powers_of_two_are_shifts(exponent in 0_u32..80) {
             prop_assert_eq!(bytes(&format!("byte * 2^{exponent}")), 1_u64.checked_shl(exponent));
+        }
+
+        #[test]
+        fn products_are_those_of_wider_numbers(
+            (word, unit) in proptest::sample::select(vec![("byte", 1_u128), ("KiloBytes", 1 << 10), ("TB", 1 << 40)]),
+            factor in 1_u32..,
+            (base, exponent) in (1_u32..100, 0_u32..20),
+        ) {
+            // At most 2^40 * 2^32, times what is below 2^133: as far as the model counts, it is no number of 64 bits either.
+            let power = u128::from(base).checked_pow(exponent);
+            let product = power.and_then(|power| power.checked_mul(unit * u128::from(factor)));
+            let expected = product.and_then(|product| u64::try_from(product).ok());
+            prop_assert_eq!(bytes(&format!("{word} * {factor} * {base}^{exponent}")), expected);
         }
 
         #[test]

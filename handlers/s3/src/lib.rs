@@ -11,6 +11,9 @@
 
 mod access;
 mod config;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handler;
 mod object;
 mod open;

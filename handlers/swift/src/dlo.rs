@@ -98,6 +98,14 @@ pub(crate) async fn layout(
     Err(bad_manifest("the listing of its segments has no end"))
 }
 
+/// What a listing of one page comes to.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read(prefix: &Prefix, page: &[u8], size: u64) -> Result<Option<Layout>> {
+    let mut listing = Listing::new(prefix, size);
+    listing.add(page)?;
+    listing.finish(None)
+}
+
 /// What was listed so far.
 struct Listing<'a> {
     prefix: &'a Prefix,

@@ -16,6 +16,9 @@ mod cloud;
 mod config;
 mod dlo;
 mod entries;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handler;
 mod name;
 mod open;

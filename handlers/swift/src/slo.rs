@@ -54,7 +54,7 @@ pub(crate) async fn layout(
     }
 }
 
-fn read(manifest: &[u8], etag: Option<&str>, size: u64) -> Result<Option<Layout>> {
+pub(crate) fn read(manifest: &[u8], etag: Option<&str>, size: u64) -> Result<Option<Layout>> {
     // What the parser says quotes the manifest.
     let unreadable = |_| bad_manifest("the manifest cannot be read, or has too many segments");
     let Entries(entries) = serde_json::from_slice::<Entries<Entry>>(manifest).map_err(unreadable)?;

@@ -102,3 +102,38 @@ impl Job {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        /// Whatever it is asked, a job takes what lies within its window and behind the rest, and nothing else.
+        #[test]
+        fn pieces_lie_in_the_window_and_in_order(
+            window in prop_oneof![0..4_u64, Just(u64::MAX / WINDOW as u64), 0..=u64::MAX / WINDOW as u64],
+            pieces in proptest::collection::vec((prop_oneof![-10_i64..WINDOW as i64 + 10, any::<i64>()], 0..WINDOW + 10), 0..8),
+            huge: usize,
+        ) {
+            let mut job = Job { window: window * WINDOW as u64, ..Job::default() };
+            let (start, mut filled) = (i128::from(job.window()), 0);
+            for (at, len) in pieces {
+                let Ok(offset) = u64::try_from(start + i128::from(at)) else { continue };
+                let at = i128::from(offset) - start;
+                let end = at + len as i128;
+                prop_assert_eq!(job.takes(offset, len), at >= filled && end <= WINDOW as i128);
+                prop_assert!(!job.takes(offset, huge) || huge <= WINDOW);
+                if job.takes(offset, len) {
+                    prop_assert_eq!(job.room(offset, len, Coding::Plain, len / 2).len(), len / 2);
+                    filled = end;
+                }
+            }
+            let stored: usize = job.pieces.iter().map(|piece| job.stored(piece).len()).sum();
+            prop_assert_eq!(stored, job.filled);
+        }
+    }
+}

@@ -185,3 +185,83 @@ fn number64(sector: &[u8; SECTOR_LEN], at: usize) -> u64 {
 fn field<const N: usize>(sector: &[u8; SECTOR_LEN], at: usize) -> [u8; N] {
     sector.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sector(version: u32, flags: u32, numbers: [u64; 7], table_entries: u32, compression: u16) -> [u8; SECTOR_LEN] {
+        let [capacity, grain, descriptor, descriptor_sectors, redundant, directory, overhead] = numbers;
+        let fields: [&[u8]; 12] = [
+            MAGIC,
+            &version.to_le_bytes(),
+            &flags.to_le_bytes(),
+            &capacity.to_le_bytes(),
+            &grain.to_le_bytes(),
+            &descriptor.to_le_bytes(),
+            &descriptor_sectors.to_le_bytes(),
+            &table_entries.to_le_bytes(),
+            &redundant.to_le_bytes(),
+            &directory.to_le_bytes(),
+            &overhead.to_le_bytes(),
+            &[0, b'\n', b' ', b'\r', b'\n'],
+        ];
+        let mut sector = [0; SECTOR_LEN];
+        let fields = fields.concat();
+        sector[..fields.len()].copy_from_slice(&fields);
+        sector[fields.len()..][..2].copy_from_slice(&compression.to_le_bytes());
+        sector
+    }
+
+    /// Small, as far as a disk can be large, around there, and any.
+    fn sectors() -> impl Strategy<Value = u64> {
+        prop_oneof![1..5000_u64, (0..64_u32, 0..3_u64).prop_map(|(bit, more)| (1 << bit) | more), any::<u64>()]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn counts_are_those_of_wider_numbers(
+            capacity in sectors(),
+            grain in prop_oneof![(3..12_u32).prop_map(|bit| 1 << bit), any::<u64>()],
+            entries in prop_oneof![(7..10_u32).prop_map(|bit| 1 << bit), any::<u32>()],
+            others: [u64; 5],
+            compressed: bool,
+        ) {
+            let [descriptor, descriptor_sectors, redundant, directory, overhead] = others;
+            let numbers = [capacity, grain, descriptor, descriptor_sectors, redundant, directory, overhead];
+            let flags = NEWLINES_VALID | if compressed { COMPRESSED | MARKERS } else { 0 };
+            let wide = u128::from;
+            let tables = wide(capacity).div_ceil(wide(grain).max(1)).div_ceil(wide(entries.into()).max(1));
+            let legal = (8..=2048).contains(&grain) && grain.is_power_of_two()
+                && (128..=512).contains(&entries) && entries.is_power_of_two()
+                && capacity > 0 && tables <= wide(TABLES);
+            let parsed = Header::parse(&sector(1, flags, numbers, entries, compressed.into()));
+            prop_assert_eq!(parsed.is_ok(), legal);
+            let Ok(header) = parsed else { return Ok(()) };
+
+            prop_assert_eq!(wide(header.grains()), wide(capacity).div_ceil(wide(grain)));
+            prop_assert_eq!(wide(header.tables()), tables);
+            prop_assert_eq!(wide(header.grain_bytes()), wide(grain) * 512);
+            prop_assert_eq!(wide(header.table_sectors()) * 512, wide(entries.into()) * 4);
+            prop_assert_eq!(wide(header.directory_sectors()), (tables * 4).div_ceil(512));
+            let bytes = wide(capacity) * 512;
+            prop_assert_eq!(header.disk_bytes().ok().map(wide), Some(bytes).filter(|bytes| *bytes < 1 << 63));
+            // The last grain is in the last table, and of a sector at least.
+            prop_assert!((header.grains() - 1) * grain < capacity);
+            prop_assert!((header.grains() - 1) / u64::from(entries) == header.tables() - 1);
+        }
+
+        #[test]
+        fn any_sector_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), SECTOR_LEN), marked: bool) {
+            let mut sector: [u8; SECTOR_LEN] = bytes.try_into().unwrap();
+            if marked {
+                sector[..4].copy_from_slice(MAGIC);
+            }
+            prop_assert!(Header::parse(&sector).is_ok_and(|_| marked) || Header::parse(&sector).is_err());
+        }
+    }
+}

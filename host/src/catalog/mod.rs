@@ -124,7 +124,7 @@ fn read(path: &Path, config: &Config) -> Result<ImageRecord> {
     parse(std::fs::File::from(file), &shown, config)
 }
 
-fn parse(source: impl Read, name: &str, config: &Config) -> Result<ImageRecord> {
+pub(crate) fn parse(source: impl Read, name: &str, config: &Config) -> Result<ImageRecord> {
     let limit = config.limits.record_bytes;
     let mut bytes = Vec::new();
     source.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| match error.downcast::<Error>() {

@@ -18,7 +18,7 @@ pub(super) fn options() -> Result<Options> {
     read(&|name| env::var(name).ok())
 }
 
-type Variables<'a> = dyn Fn(&str) -> Option<String> + 'a;
+pub(super) type Variables<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 fn has_cloud(variables: &Variables<'_>) -> bool {
     ["OS_CLOUD", "OS_AUTH_URL", "ST_AUTH"].iter().any(|name| given(variables, name).is_some())
@@ -29,7 +29,7 @@ fn given(variables: &Variables<'_>, name: &str) -> Option<String> {
     variables(name).filter(|value| !value.is_empty())
 }
 
-fn read(variables: &Variables<'_>) -> Result<Options> {
+pub(super) fn read(variables: &Variables<'_>) -> Result<Options> {
     let given = |name: &str| given(variables, name);
     let mut options = match given("OS_CLOUD") {
         Some(entry) => clouds_yaml::entry(None, &entry)?,

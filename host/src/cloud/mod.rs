@@ -25,3 +25,9 @@ pub(crate) fn resolve(name: &str, source: &CloudSource) -> Result<Cloud> {
     };
     options.cloud(name)
 }
+
+/// What the login in the environment that `variables` tells comes to.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn resolve_variables(variables: &environment::Variables<'_>) -> Result<Cloud> {
+    environment::read(variables)?.cloud("environment")
+}

@@ -53,6 +53,8 @@ use fetch::{Fetch, Ran};
 use least_rate::LeastRate;
 use output::StageOutputs;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use journal::Journal;
 pub(crate) use limits::{LimitSettings, NodeLimits};
 pub(crate) use output::{Allowed, Disk};
 pub(crate) use shape::{Shaper, shaped};

@@ -73,6 +73,7 @@ fn aligned(bytes: &[u8], offset: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::os::unix::fs::FileExt;
 
     #[test]
@@ -112,6 +113,24 @@ mod tests {
             (start, 2 * DIRECT_LEAST, 512, 0),
         ] {
             assert_eq!(aligned(&memory[from..from + len], offset), direct, "{from} {len} {offset}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn what_passes_the_page_cache_is_aligned_at_both_ends(
+            shift in prop_oneof![Just(0_usize), 0..ALIGNMENT],
+            len in 0..4 * DIRECT_LEAST,
+            offset in prop_oneof![(0..u64::MAX / ALIGNMENT as u64).prop_map(|block| block * ALIGNMENT as u64), any::<u64>()],
+        ) {
+            let memory = vec![0_u8; 4 * DIRECT_LEAST + 2 * ALIGNMENT];
+            let from = memory.as_ptr().align_offset(ALIGNMENT) + shift;
+            let direct = aligned(&memory[from..from + len], offset);
+            let fits = shift == 0 && offset % ALIGNMENT as u64 == 0;
+            let expected = if fits { len / ALIGNMENT * ALIGNMENT } else { 0 };
+            prop_assert_eq!(direct, if expected < DIRECT_LEAST { 0 } else { expected });
         }
     }
 }

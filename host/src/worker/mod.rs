@@ -12,6 +12,8 @@
 //! (`ring.rs`) that never joins two workers.
 
 mod confine;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod handler;
 mod mailbox;
 mod message;
@@ -26,6 +28,8 @@ mod watcher;
 mod wire;
 
 pub(crate) use confine::hide_memory;
+#[cfg(feature = "fuzzing")]
+pub(crate) use fuzzing::receive_report;
 pub(crate) use handler::{WorkerHandler, WorkerSettings};
 pub(crate) use orphans::{forget, spawn};
 pub(crate) use serve::worker_main;

@@ -135,3 +135,60 @@ fn octal(field: &[u8]) -> Option<u64> {
     let add = |value: u64, digit: &u8| value.checked_mul(8)?.checked_add(u64::from(digit & 7));
     digits.iter().try_fold(0_u64, add)
 }
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        /// Octal has room for 33 bits and an end; base-256 for more than a file can have.
+        #[test]
+        fn sizes_are_read_as_they_are_written(bits in 0..64_u32, any: u64, blanks in 0..12_usize) {
+            let size = any >> bits;
+            let mut binary = [0; 12];
+            binary[0] = 0x80;
+            binary[4..].copy_from_slice(&size.to_be_bytes());
+            prop_assert_eq!(number(&binary).ok(), Some(size).filter(|size| *size < 1 << 63));
+            let digits = format!("{size:o}");
+            for end in [" ", "\0", " \0", ""] {
+                let text = format!("{:>1$}", digits, digits.len() + blanks);
+                prop_assert_eq!(number(format!("{text}{end}").as_bytes()).ok(), Some(size), "{}", text);
+            }
+        }
+
+        #[test]
+        fn more_than_a_file_can_have_is_no_size(above in 1..=u8::MAX, place in 1..4_usize, below: u64) {
+            let mut binary = [0; 12];
+            binary[0] = 0x80;
+            binary[place] = above;
+            binary[4..].copy_from_slice(&below.to_be_bytes());
+            prop_assert!(number(&binary).is_err());
+        }
+
+        #[test]
+        fn any_field_is_a_number_or_none(field in proptest::collection::vec(any::<u8>(), 12)) {
+            let plain = field.iter().all(|byte| matches!(byte, b'0'..=b'7' | b' ' | 0));
+            prop_assert!(number(&field).is_err() || plain || field[0] == 0x80);
+        }
+
+        /// One changed byte always changes the sum, unless it is of the sum's own field.
+        #[test]
+        fn a_changed_byte_is_noticed(at in 0..BLOCK, by in 1..=u8::MAX) {
+            let mut block = [0; BLOCK];
+            block[MAGIC].copy_from_slice(USTAR);
+            block[SIZE].copy_from_slice(b"00000000000\0");
+            let sum = checksum(&block);
+            block[CHECKSUM].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            prop_assert!(Header::parse(&block).is_ok());
+            if !CHECKSUM.contains(&at) {
+                block[at] = block[at].wrapping_add(by);
+                prop_assert!(Header::parse(&block).is_err());
+            }
+        }
+    }
+}

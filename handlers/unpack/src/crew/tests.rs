@@ -126,6 +126,29 @@ proptest! {
             prop_assert!(pair[0].end < pair[1].start || pair[1].start % WINDOW as u64 == 0);
         }
     }
+
+    /// Of a part of a disk nothing outside is touched, wherever it begins and ends.
+    #[test]
+    fn a_part_stays_within_its_bounds(start in 0..2 * WINDOW, len in 1..WINDOW, fill in 1..=u8::MAX) {
+        let (end, size) = (start + len, 4 * WINDOW);
+        let disk = Memory::of(size);
+        Crew::run(2, &disk, start as u64..end as u64, |crew| {
+            let mut at = start;
+            while at < end {
+                let mut job = crew.job(at as u64);
+                let next = (job.window() as usize + WINDOW).min(end);
+                add(&mut job, at as u64, next - at, Coding::Plain, &vec![fill; next - at]);
+                crew.submit(job)?;
+                at = next;
+            }
+            Ok(())
+        }).unwrap();
+        let (bytes, writes) = disk.into_parts();
+        prop_assert!(writes.iter().all(|write| write.start >= start as u64 && write.end <= end as u64));
+        let mut want = vec![0; size];
+        want[start..end].fill(fill);
+        prop_assert!(bytes == want);
+    }
 }
 
 #[test]
