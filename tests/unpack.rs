@@ -39,6 +39,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("compressed_is_gzip_unless_said_otherwise", usual_compression),
         case("wrong_compressions", wrong_compressions),
         case("more_than_a_disk_may_have", too_large),
+        case("a_filter_without_end", endless),
         case("as_is", as_is),
         case("size_as_is", size_as_is),
         case("short_of_space", short_of_space),
@@ -245,6 +246,38 @@ fn too_large(world: &World) {
         let answer = shop.sandbox.place_value(&record, "disk");
         assert_eq!(answer.success()["targets"][0]["bytes"], 64 << 20);
         fs::remove_file(shop.sandbox.out("disk")).unwrap();
+    }
+}
+
+/// A filter of somebody else's that looks at no limit has one all the same, in front of the stage and of an unpacker.
+fn endless(world: &World) {
+    let shop = Workshop::new(world);
+    shop.dir.add(world, "endless.so", "tests/plugins/endless.c", &[]);
+    let raw = shop.sandbox.store("disk.raw");
+    fs::copy(&shop.disk, &raw).unwrap();
+    let file = shop.compress(&raw, "zstd");
+    let configure = |bytes: &str| {
+        let top = format!("{}\nhandlers = [\"file\", \"serve\", \"endless\", \"vmdk\"]", shop.dir.line());
+        let root = shop.sandbox.store_dir();
+        let tables =
+            format!("[handler.serve]\nroot = {root:?}\n[handler.endless]\n{bytes}\n[limits]\ndisk_bytes = \"64MiB\"\n");
+        shop.sandbox.configure(&format!("{top}\n"), &tables);
+    };
+    for way in WAYS {
+        let raw = shop.record(&file, way, &json!({ "compression": "zstd" }));
+        for (bytes, fits) in [("bytes = 67108864", true), ("bytes = 67108865", false), ("", false)] {
+            configure(bytes);
+            if fits {
+                shop.sandbox.place_value(&raw, "disk").success();
+                let disk = fs::read(shop.sandbox.out("disk")).unwrap();
+                assert!(disk.len() == 64 << 20 && disk.iter().all(|byte| *byte == b'x'));
+                fs::remove_file(shop.sandbox.out("disk")).unwrap();
+            } else {
+                shop.refused(&raw, ["limit", "disk-bytes", "image"]);
+            }
+        }
+        let vmdk = shop.record(&file, way, &json!({ "disk_format": "vmdk", "compression": "zstd" }));
+        shop.refused(&vmdk, ["corrupt", "vmdk-magic", "image"]);
     }
 }
 

@@ -133,11 +133,26 @@ fn orders(world: &World) {
         &["image.mf", "image.ovf", "disk1.vmdk"],
         &["image.ovf", "disk1.vmdk"],
     ];
-    for members in orders {
+    let place = |members: &[&str]| {
         let ova = archive(&shop, members);
         for way in WAYS {
             shop.placed(&shop.record(&ova, way, &form()), &["ova"]);
         }
+        ova
+    };
+    for members in orders {
+        place(members);
+    }
+    // A manifest that comes last with SHA-512 is enforced as well.
+    describe(&shop, &[("disk1.vmdk", DISK_BYTES)], "SHA512");
+    place(orders[0]);
+    let manifest = shop.sandbox.store("image.mf");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let (head, last) = text.trim_end().split_at(text.trim_end().len() - 1);
+    fs::write(&manifest, format!("{head}{}\n", if last == "0" { "1" } else { "0" })).unwrap();
+    let ova = archive(&shop, orders[0]);
+    for way in WAYS {
+        shop.refused(&shop.record(&ova, way, &form()), ["corrupt", "manifest-digest-mismatch", "image"]);
     }
 }
 

@@ -17,6 +17,12 @@ use crate::tar::{Archive, Member};
 use crate::xml::DOCUMENT_MAX;
 use crate::{manifest, raw};
 
+/// Members up to this size are hashed in every way while the manifest is not known: the descriptor, above all.
+const SMALL: u64 = 1 << 20;
+/// How the others are: what manifests have. SHA-512 takes longer than the two together, and VMware's tool, the only one
+/// that offers it, writes the manifest in front of the disks.
+const USUAL: [Algorithm; 2] = [Algorithm::Sha1, Algorithm::Sha256];
+
 /// Unpacks the package in `stored`.
 pub(crate) fn unpack<O: Operation>(stored: &dyn Stored, terms: &Terms, operation: &O) -> Result<()> {
     std::thread::scope(|scope| {
@@ -43,8 +49,8 @@ pub(crate) fn unpack<O: Operation>(stored: &dyn Stored, terms: &Terms, operation
 struct Listed {
     role: Role,
     member: Member,
-    /// Whether its bytes went to the digests, or need not.
-    hashed: bool,
+    /// How its bytes were hashed, once they were read.
+    hashed: Option<Vec<Algorithm>>,
 }
 
 struct Package<'a, 'scope, O> {
@@ -93,7 +99,7 @@ impl<'a, O: Operation> Package<'a, '_, O> {
             Role::Manifest if second => return Err(corrupt("ova-several-manifests", "has two manifests")),
             _ => {}
         }
-        self.members.push(Listed { role, member, hashed: false });
+        self.members.push(Listed { role, member, hashed: None });
         Ok(self.members.len().saturating_sub(1))
     }
 
@@ -152,7 +158,20 @@ impl<'a, O: Operation> Package<'a, '_, O> {
             let bytes = contents.read_all(MANIFEST_MAX, "manifest-too-large", "the manifest")?;
             Manifest::parse(&bytes)
         })?;
+        let lacks = |listed: &Listed| match (&listed.hashed, manifest.get(&listed.member.name)) {
+            (Some(hashed), Some(line)) => !hashed.contains(&line.algorithm),
+            _ => false,
+        };
+        let again: Vec<usize> =
+            self.members.iter().enumerate().filter(|(_, listed)| lacks(listed)).map(|(index, _)| index).collect();
         self.manifest = Some(manifest);
+        // As with a disk that has gone by: of a stream, this fails, and the host makes it possible.
+        for index in again {
+            if let Some(listed) = self.members.get_mut(index) {
+                listed.hashed = None;
+            }
+            self.with_contents(index, |_| Ok(()))?;
+        }
         Ok(())
     }
 
@@ -187,7 +206,8 @@ impl<'a, O: Operation> Package<'a, '_, O> {
     fn with_contents<T>(&mut self, index: usize, use_them: impl FnOnce(&Contents<'_, '_>) -> Result<T>) -> Result<T> {
         let algorithms = self.algorithms(index)?;
         let listed = self.members.get_mut(index).expect("a member is taken after it was listed");
-        let hashing = !std::mem::replace(&mut listed.hashed, true) && self.digests.begin(&algorithms);
+        let hashing = listed.hashed.is_none() && self.digests.begin(&algorithms);
+        listed.hashed.get_or_insert(algorithms);
         let digests = hashing.then_some(&mut self.digests);
         let operation = self.operation;
         let pulse = |done| operation.pulse(done);
@@ -197,7 +217,7 @@ impl<'a, O: Operation> Package<'a, '_, O> {
         Ok(outcome)
     }
 
-    /// The algorithms by which a member is to be hashed: the manifest's, or all while there is none yet.
+    /// The algorithms by which a member is to be hashed: the manifest's, or those that it may have while there is none yet.
     fn algorithms(&self, index: usize) -> Result<Vec<Algorithm>> {
         let Some(Listed { role, member, .. }) = self.members.get(index) else { return Ok(Vec::new()) };
         match &self.manifest {
@@ -210,7 +230,8 @@ impl<'a, O: Operation> Package<'a, '_, O> {
             None if self.terms.ranged && self.members.iter().all(|listed| listed.role != Role::Manifest) => {
                 Ok(Vec::new())
             }
-            None => Ok(Algorithm::ALL.to_vec()),
+            None if member.size <= SMALL => Ok(Algorithm::ALL.to_vec()),
+            None => Ok(USUAL.to_vec()),
         }
     }
 
