@@ -29,8 +29,8 @@ test-full: ## the same with the full counts of repeated tests
 lint: ## format, clippy, documentation, dependencies, scripts
 	@bash .ci/lint
 
-fuzz: ## coverage-guided, every target for 15 minutes (SECONDS=900); writes docs/fuzzing.md (TARGET=name prints only)
-	@python3 -B tests/fuzz/run.py --seconds "$(SECONDS)" --target-dir "$(abspath $(TARGET_DIR))/fuzz" $(if $(TARGET),--target "$(TARGET)")
+fuzz: ## coverage-guided, every target for 15 minutes (SECONDS=900); writes docs/fuzzing.md (TARGET=name,... prints only; KEEP=1 keeps it)
+	@python3 -B tests/fuzz/run.py --seconds "$(SECONDS)" --target-dir "$(abspath $(TARGET_DIR))/fuzz" $(if $(TARGET),--target "$(TARGET)") $(if $(KEEP),--keep)
 
 properties: ## the property tests with many cases each (CASES=10000); not coverage-guided
 	PROPTEST_CASES=$(CASES) PROPTEST_MAX_GLOBAL_REJECTS=1000000 cargo test --locked --profile ci --workspace --no-fail-fast --lib --test properties --test inspect

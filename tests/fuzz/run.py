@@ -2,10 +2,12 @@
 """Fuzzes the targets with libFuzzer, keeps what reaches more of the code, and writes docs/fuzzing.md.
 
 With the stable compiler: LLVM's coverage pass is asked for by its name, for the crates of the targets alone, not for
-build scripts. A target that is named is only run: nothing is kept and no document written.
+build scripts. Targets that are named are only run, nothing is kept and no document written, unless --keep says so: then
+the document is written once every target has a result, of this run or an earlier one.
 """
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import seeds
@@ -82,13 +85,17 @@ def limits(name):
 
 
 def libfuzzer(binary, arguments, scratch):
-    """Runs a binary; gives its status and what it said."""
+    """Runs a binary; gives its status, what it said, and its seconds of CPU."""
     environment = {**os.environ, "TMPDIR": str(scratch)}
-    ran = subprocess.run(
-        [str(binary), *map(str, arguments)], env=environment, cwd=scratch,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
-    )  # fmt: skip
-    return ran.returncode, ran.stderr
+    with tempfile.TemporaryFile(dir=scratch) as said:
+        child = subprocess.Popen(
+            [str(binary), *map(str, arguments)], env=environment, cwd=scratch, stdout=subprocess.DEVNULL, stderr=said
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        text = said.read().decode(errors="replace")
+    return child.returncode, text, usage.ru_utime + usage.ru_stime
 
 
 def coverage(said):
@@ -100,13 +107,13 @@ def control(binaries, scratch):
     """Coverage is counted and leads somewhere: from no input, edges of a parser are found, and the planted fault is."""
     runs = [f"-runs={CONTROL_RUNS}", "-seed=1"]
     arguments = [*runs, "-max_len=256", f"-dict={HOME}/dictionaries/tar.dict"]
-    status, said = libfuzzer(binaries / "manifest", arguments, scratch)
+    status, said, _ = libfuzzer(binaries / "manifest", arguments, scratch)
     counters = re.search(r"\((\d+) inline 8-bit counters\)", said)
     edges = coverage(said)
     if status or not counters or not edges or edges[-1] <= edges[0]:
         sys.exit(f"the control fails: coverage is not counted, or leads nowhere\n{said[-2000:]}")
     arguments = ["-runs=10000000", "-max_len=16", f"-artifact_prefix={scratch}/"]
-    status, said = libfuzzer(binaries / PLANTED, arguments, scratch)
+    status, said, _ = libfuzzer(binaries / PLANTED, arguments, scratch)
     found = list(scratch.glob("crash-*"))
     is_it = len(found) == 1 and found[0].read_bytes().startswith(b"fault")
     if not status or "the planted fault" not in said or not is_it:
@@ -142,7 +149,7 @@ def fuzz(name, binary, seconds, scratch):
     before = set(files(found))
     arguments = [f"-max_total_time={seconds}", "-print_final_stats=1", "-reload=0", f"-artifact_prefix={found}/"]
     began = time.monotonic()
-    status, said = libfuzzer(binary, [*arguments, *limits(name), new, CORPUS / name], scratch)
+    status, said, processor = libfuzzer(binary, [*arguments, *limits(name), new, CORPUS / name], scratch)
     seconds = round(time.monotonic() - began)
     stat = {key: int(value) for key, value in re.findall(r"stat::(\w+):\s+(\d+)", said)}
     findings = sorted(set(files(found)) - before)
@@ -155,10 +162,12 @@ def fuzz(name, binary, seconds, scratch):
     executed = stat.get("number_of_executed_units") or int((re.findall(r"^#(\d+)\s", said, re.M) or [0])[-1])
     return {
         "seconds": seconds,
+        "processor": round(processor),
         "executions": executed,
         "edges": (coverage(said) or [0])[-1],
         "peak": stat.get("peak_rss_mb", 0),
-        "findings": findings,
+        "findings": [str(path.relative_to(ROOT)) for path in findings],
+        "commit": commit(),
     }, new
 
 
@@ -169,7 +178,7 @@ def keep(name, binary, new, scratch):
     merged.mkdir()
     for path in filter(is_named, files(folder)):
         shutil.copy(path, merged)
-    status, said = libfuzzer(binary, ["-set_cover_merge=1", *limits(name), merged, folder, new], scratch)
+    status, said, _ = libfuzzer(binary, ["-set_cover_merge=1", *limits(name), merged, folder, new], scratch)
     if status:
         sys.exit(f"the corpus of {name} cannot be merged\n{said[-4000:]}")
     kept = list(filter(is_named, files(merged)))
@@ -217,26 +226,28 @@ def document(results, counted):
         "Written by `make fuzz` (`tests/fuzz/run.py`), which runs each target with libFuzzer and LLVM's coverage, with",
         "overflow checks and debug assertions, keeps the inputs that reach more in `tests/fuzz/corpus`, and fails",
         "where something is found. `make test` replays what is kept. `make fuzz TARGET=name SECONDS=20` runs one",
-        "target and writes nothing; `make properties` runs the property tests with many cases.",
+        "target and writes nothing, but with `KEEP=1` its line here; `make properties` runs the property tests with",
+        "many cases.",
         "",
         f"An input has {TIMEOUT} s and the process {RSS_MIB} MiB. Beside that, and panics, each target judges what",
         "comes of its bytes: by another way to the same, by writing out what was read, or by what must hold of every",
         "answer. The decoders of xz and zstd are C, whose coverage is not counted: only our own code leads the way.",
         "",
-        f"- Commit {commit()}",
         f"- {output_of('rustc', '--version')}",
         f"- {machine()}",
         f"- Control: of {counters} counters, {CONTROL_RUNS} executions of `manifest` without any input reached first",
         f"  {first}, then {last}; a planted fault was found",
         "",
-        "| target | what, and held against what | s | executions | per s | edges | MiB | kept | bytes | findings |",
-        "| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: |",
+        "| target | what, and held against what | s | CPU s | executions | per CPU s | edges | MiB | kept | bytes "
+        "| findings | commit |",
+        "| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --- |",
     ]
     for name, result in results.items():
         count, size = corpus(name)
-        rate = result["executions"] // max(1, result["seconds"])
-        numbers = (result["seconds"], result["executions"], rate, result["edges"], result["peak"], count, size)
-        cells = [f"`{name}`", TARGETS[name][2], *map(str, numbers), str(len(result["findings"]))]
+        rate = result["executions"] // max(1, result["processor"])
+        numbers = [result[key] for key in ("seconds", "processor", "executions")]
+        numbers += [rate, result["edges"], result["peak"], count, size]
+        cells = [f"`{name}`", TARGETS[name][2], *map(str, numbers), str(len(result["findings"])), result["commit"]]
         lines.append(f"| {' | '.join(cells)} |")
     inputs = [path for name in TARGETS for path in files(CORPUS / name)]
     kept = [f"`{path.relative_to(CORPUS)}`" for path in inputs if path.name.startswith("found-")]
@@ -247,33 +258,46 @@ def document(results, counted):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=900, help="for each target")
-    parser.add_argument("--target", choices=sorted(TARGETS), help="this one alone; nothing is kept or written")
+    parser.add_argument("--target", type=lambda names: names.split(","), help="these alone, NAME,...")
+    parser.add_argument("--keep", action="store_true", help="keep what comes of the targets that are named")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="targets that run at the same time")
     parser.add_argument("--target-dir", default=str(ROOT / "target/fuzz"), help="where it is built")
     arguments = parser.parse_args()
     if {path.stem for path in (HOME / "bins").iterdir()} != {*TARGETS, PLANTED}:
         sys.exit("the binaries are not the targets that are listed here")
+    names = arguments.target or list(TARGETS)
+    if unknown := set(names) - set(TARGETS):
+        sys.exit(f"no such target: {', '.join(sorted(unknown))}")
+    keeps = arguments.keep or not arguments.target
 
-    binaries = build(str(Path(arguments.target_dir).resolve()))
+    folder = Path(arguments.target_dir).resolve()
+    binaries = build(str(folder))
+    results = folder / "results"
+    results.mkdir(exist_ok=True)
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    results = {}
-    with tempfile.TemporaryDirectory(prefix="landfall-fuzz-", dir=memory) as folder:
-        scratch = Path(folder)
+    with tempfile.TemporaryDirectory(prefix="landfall-fuzz-", dir=memory) as scratch:
+        scratch = Path(scratch)
         counted = control(binaries, scratch)
         print(f"control: {counted[0]} counters, from {counted[1]} to {counted[2]} edges", flush=True)
-        for name in [arguments.target] if arguments.target else TARGETS:
+
+        def run(name):
             plant(name)
             result, new = fuzz(name, binaries / name, arguments.seconds, scratch)
-            results[name] = result
-            if not arguments.target:
+            if keeps:
                 keep(name, binaries / name, new, scratch)
+                (results / f"{name}.json").write_text(json.dumps(result))
             shutil.rmtree(new)
             rate = result["executions"] // max(1, result["seconds"])
-            findings = [str(path.relative_to(ROOT)) for path in result["findings"]]
-            numbers = f"{result['edges']} edges, {result['peak']} MiB"
-            print(f"{name}: {result['executions']} executions, {rate} a second, {numbers}", *findings, flush=True)
-    if not arguments.target:
-        document(results, counted)
-    sys.exit(1 if any(result["findings"] for result in results.values()) else 0)
+            numbers = f"{rate} a second, {result['edges']} edges, {result['peak']} MiB"
+            print(f"{name}: {result['executions']} executions, {numbers}", *result["findings"], flush=True)
+            return result
+
+        with ThreadPoolExecutor(arguments.jobs) as pool:
+            ran = list(pool.map(run, names))
+    kept = {name: results / f"{name}.json" for name in TARGETS}
+    if keeps and all(path.exists() for path in kept.values()):
+        document({name: json.loads(path.read_text()) for name, path in kept.items()}, counted)
+    sys.exit(1 if any(result["findings"] for result in ran) else 0)
 
 
 if __name__ == "__main__":

@@ -182,8 +182,14 @@ def packages():
     raw = ("d.img", disk)
     text = ("p.ovf", ovf([("d.vmdk", "vmdk.html#streamOptimized")], len(disk)))
     both = ("p.ovf", ovf([("d.vmdk", "vmdk.html"), ("d.img", "raw")], len(disk)))
+    parts = [("d-f001.vmdk", disk[: 3 * SECTOR]), ("d-f002.vmdk", disk[5 * SECTOR :])]
+    lines = f'RW 3 FLAT "d-f001.vmdk" 0\nRW 2 ZERO\nRW {len(parts[1][1]) // SECTOR} FLAT "d-f002.vmdk" 0'
+    sectors = len(disk) // SECTOR
+    split = descriptor("twoGbMaxExtentFlat", sectors).replace(f'RW {sectors} SPARSE "disk.vmdk"'.encode(), lines.encode())
+    split = ("d.vmdk", split)
     return {
         "plain": tar([text, vmdk]),
+        "split": tar([text, split, *parts]),
         "manifest": tar([text, ("p.mf", manifest([text, vmdk], "SHA256")), vmdk]),
         "manifest-last": tar([text, vmdk, ("p.mf", manifest([text, vmdk], "SHA1"))], tarfile.GNU_FORMAT),
         "disk-first": tar([vmdk, text]),
@@ -323,6 +329,7 @@ def imports():
         "ova": b"\2\2" + packages()["manifest"],
         "ova-disk-first": b"\2\0" + packages()["disk-first"],
         "ova-two-disks": b"\2\12" + packages()["two-disks"],
+        "ova-split": b"\2\2" + packages()["split"],
         "vmdk-gzip": b"\7\2" + gzip.compress(files["in-front"], mtime=0),
         "ova-gzip": b"\10\16" + gzip.compress(packages()["plain"], mtime=0),
         "qcow2": b"\12\2" + inspected()["qcow2"][8:],

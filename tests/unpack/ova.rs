@@ -1,7 +1,7 @@
 //! OVA archives.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -21,6 +21,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("ova_compressed", compressed),
         case("ova_orders_of_members", orders),
         case("ova_manifest_that_is_wrong", wrong_manifest),
+        case("ova_of_split_disks", split),
+        case("ova_of_split_disks_side_by_side", side_by_side),
     ]
 }
 
@@ -191,4 +193,129 @@ fn wrong_manifest(world: &World) {
     let ova = archive(&shop, &["image.ovf", "disk1.vmdk"]);
     shop.configure("", "[handler.ova]\nmanifest = \"require\"\n");
     shop.refused(&shop.record(&ova, "stream", &form()), ["denied", "manifest-required", "location"]);
+}
+
+/// Forms of a disk in several files, and what qemu-img calls the first of these.
+const SPLIT: [(&str, &str); 3] = [
+    ("monolithicFlat", "disk1-flat.vmdk"),
+    ("twoGbMaxExtentFlat", "disk1-f001.vmdk"),
+    ("twoGbMaxExtentSparse", "disk1-s001.vmdk"),
+];
+
+/// Writes the manifest of these members, which are all but itself.
+fn vouch(shop: &Workshop<'_>, members: &[&str]) {
+    let manifest = ova::manifest(shop.sandbox.store_dir(), members, "SHA256");
+    fs::write(shop.sandbox.store("image.mf"), manifest).unwrap();
+}
+
+/// The disk's descriptor and its extents are members; a stream is spooled where an extent comes first.
+fn split(world: &World) {
+    let shop = Workshop::new(world);
+    fs::write(shop.sandbox.store("image.ovf"), ova::ovf(&[("disk1.vmdk", DISK_BYTES, ova::VMDK)])).unwrap();
+    for (subformat, extent) in SPLIT {
+        shop.convert("disk1.vmdk", "vmdk", &format!("subformat={subformat}"));
+        vouch(&shop, &["image.ovf", "disk1.vmdk", extent]);
+        for members in [
+            ["image.ovf", "image.mf", "disk1.vmdk", extent],
+            ["image.ovf", extent, "disk1.vmdk", "image.mf"],
+            [extent, "disk1.vmdk", "image.mf", "image.ovf"],
+        ] {
+            let ova = archive(&shop, &members);
+            for (way, threads) in WAYS.into_iter().zip([1, 8]) {
+                shop.configure("", &format!("[handler.ova]\nthreads = {threads}\n"));
+                shop.placed(&shop.record(&ova, way, &form()), &["ova"]);
+            }
+        }
+        shop.configure("", "");
+        let ova = archive(&shop, &["image.ovf", "image.mf", "disk1.vmdk", extent]);
+        for compression in COMPRESSIONS {
+            let file = shop.compress(&ova, compression);
+            let mut form = form();
+            form["compression"] = json!(compression);
+            for way in WAYS {
+                shop.placed(&shop.record(&file, way, &form), &[compression, "ova"]);
+            }
+        }
+
+        let refused = |members: &[&str], code: &str| {
+            let ova = archive(&shop, members);
+            for way in WAYS {
+                shop.refused(&shop.record(&ova, way, &form()), ["corrupt", code, "image"]);
+            }
+        };
+        refused(&["image.ovf", "disk1.vmdk"], "ova-extent-missing");
+        let (path, short) = (shop.sandbox.store(extent), subformat != "twoGbMaxExtentSparse");
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() - (64 << 10)]).unwrap();
+        refused(&["image.ovf", "disk1.vmdk", extent], if short { "ova-extent-size" } else { "unexpected-end" });
+        let mut changed = whole;
+        let last = changed.len() - 1;
+        changed[last] ^= 1;
+        fs::write(&path, &changed).unwrap();
+        refused(&["image.ovf", "image.mf", "disk1.vmdk", extent], "manifest-digest-mismatch");
+        refused(&["image.ovf", "disk1.vmdk", extent, "image.mf"], "manifest-digest-mismatch");
+        // A name leads to the archive alone: not to the same file in the store.
+        let text = String::from_utf8_lossy(&fs::read(shop.sandbox.store("disk1.vmdk")).unwrap()).into_owned();
+        let outside = text.replace(extent, &path.display().to_string());
+        fs::write(shop.sandbox.store("disk1.vmdk"), outside).unwrap();
+        let ova = archive(&shop, &["image.ovf", "disk1.vmdk", extent]);
+        for way in WAYS {
+            shop.refused(&shop.record(&ova, way, &form()), ["unsupported", "vmdk-other-files", "handler"]);
+        }
+    }
+}
+
+/// Two disks of three extents each, whose members come in turns. qemu-img reads both as well.
+fn side_by_side(world: &World) {
+    const SECTOR: usize = 512;
+    let shop = Workshop::new(world);
+    let qemu = |arguments: &[&str], paths: [&Path; 2]| {
+        let mut command = Command::new(find_program("qemu-img").unwrap());
+        succeed(command.args(arguments).args(paths));
+    };
+    let whole = fs::read(&shop.disk).unwrap();
+    let mut members = vec!["image.ovf".to_owned(), "disk1.vmdk".to_owned(), "disk2.vmdk".to_owned()];
+    // Flat extents may begin within a block of the disk, sparse ones only with a grain.
+    for (number, kind, type_name, cuts) in [
+        (1, "FLAT", "twoGbMaxExtentFlat", [0, 4001, 4008, whole.len() / SECTOR]),
+        (2, "SPARSE", "twoGbMaxExtentSparse", [0, 128 * 13, 128 * 60, whole.len() / SECTOR]),
+    ] {
+        let mut text = format!("# Disk DescriptorFile\nversion=1\nCID={number}\nparentCID=ffffffff\n");
+        text.push_str(&format!("createType=\"{type_name}\"\n"));
+        for (part, cut) in cuts.windows(2).enumerate() {
+            let name = format!("disk{number}-{part}.vmdk");
+            let path = shop.sandbox.store(&name);
+            let piece = shop.sandbox.home("piece");
+            fs::write(&piece, &whole[cut[0] * SECTOR..cut[1] * SECTOR]).unwrap();
+            match kind {
+                "FLAT" => drop(fs::copy(&piece, &path).unwrap()),
+                _ => qemu(&["convert", "-f", "raw", "-O", "vmdk"], [&piece, &path]),
+            }
+            let offset = if kind == "FLAT" { " 0" } else { "" };
+            text.push_str(&format!("RW {} {kind} \"{name}\"{offset}\n", cut[1] - cut[0]));
+            members.insert(3 + part, name);
+        }
+        let descriptor = shop.sandbox.store(&format!("disk{number}.vmdk"));
+        fs::write(&descriptor, text).unwrap();
+        let theirs = shop.sandbox.home("theirs.raw");
+        qemu(&["convert", "-f", "vmdk", "-O", "raw"], [&descriptor, &theirs]);
+        assert_same_bytes(&shop.disk, &theirs);
+    }
+    let disks = [("disk1.vmdk", DISK_BYTES, ova::VMDK), ("disk2.vmdk", DISK_BYTES, ova::VMDK)];
+    fs::write(shop.sandbox.store("image.ovf"), ova::ovf(&disks)).unwrap();
+    members.swap(3, 8);
+    let mut members: Vec<&str> = members.iter().map(String::as_str).collect();
+    vouch(&shop, &members);
+    members.push("image.mf");
+    let ova = archive(&shop, &members);
+    for way in WAYS {
+        let record = shop.sandbox.record("image.json", &shop.record(&ova, way, &form()));
+        let vm = shop.sandbox.out("vm");
+        shop.sandbox.landfall("place").arg(&record).arg("--to-dir").arg(&vm).json().run().success();
+        assert_only(&vm, &["disk-0.raw", "disk-1.raw", "disks.json"]);
+        assert_same_bytes(&shop.disk, &vm.join("disk-0.raw"));
+        assert_same_bytes(&shop.disk, &vm.join("disk-1.raw"));
+        shop.sandbox.landfall("remove").arg(&vm).json().run().success();
+        shop.sandbox.only(&[]);
+    }
 }

@@ -91,7 +91,7 @@ pub enum Bus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// VMware's, streamOptimized or monolithicSparse.
+    /// VMware's.
     Vmdk,
     /// The disk's bytes.
     Raw,

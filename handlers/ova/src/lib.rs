@@ -20,6 +20,10 @@
 //! disk's file, for raw disks the number of its bytes; where the descriptor gives none, or one that is set at
 //! deployment (`${...}`), the file's counts.
 //!
+//! A disk's member is raw, a VMDK in one file, or the descriptor of a VMDK (monolithicFlat, twoGbMaxExtentFlat,
+//! twoGbMaxExtentSparse) whose extents are members of this archive. Each belongs to one extent of one disk; a flat one is
+//! exactly its extent. In a stream they are unpacked in any order, behind the descriptor.
+//!
 //! # Errors
 //!
 //! Each class has one code, whatever the order of reading and the number of threads. A package with several faults may
@@ -40,7 +44,9 @@
 //! | `tar-truncated` | corrupt | the archive ends inside a member, or without two blocks of zeros |
 //! | `tar-trailing-data` | corrupt | something but zeros after the end, or more than 1 MiB of these |
 //! | `ova-no-descriptor`, `ova-several-descriptors`, `ova-several-manifests` | corrupt | not exactly one `*.ovf`; more than one `*.mf` |
-//! | `ova-disk-missing` | corrupt | no member for a disk |
+//! | `ova-disk-missing`, `ova-extent-missing` | corrupt | no member for a disk, or for an extent of one |
+//! | `ova-extent-reference` | corrupt | a VMDK's descriptor names a member that is something else as well, or names it twice |
+//! | `ova-extent-size` | corrupt | a flat extent is not exactly its member |
 //! | `ovf-too-large`, `ovf-too-deep`, `ovf-too-many`, `ovf-value-too-long` | limit | more than 16 MiB, 64 levels, 256 attributes of an element (and so on), 1024 bytes of a value |
 //! | `ovf-encoding` | unsupported | not UTF-8 |
 //! | `ovf-xml` | corrupt | not well-formed, with namespaces |
@@ -84,11 +90,13 @@ mod name;
 mod operation;
 mod raw;
 mod role;
+mod split;
 mod tar;
 #[cfg(test)]
 mod tests;
 mod units;
 mod unpack;
+mod vmdk;
 mod xml;
 
 pub use config::{Config, ManifestPolicy};

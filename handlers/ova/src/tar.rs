@@ -4,4 +4,4 @@ mod archive;
 mod header;
 mod pax;
 
-pub(crate) use archive::{Archive, Member, truncated};
+pub(crate) use archive::{Archive, HEADERS_MAX, Member, truncated};

@@ -5,6 +5,7 @@
 mod archives;
 mod attacks;
 mod descriptors;
+mod extents;
 pub(crate) mod host;
 mod manifests;
 mod orders;

@@ -1,9 +1,10 @@
 //! One package: its members in turn, and what becomes of each.
 //!
-//! Where any byte can be read at any time, all headers are read first, then the descriptor and the manifest. A stream's
-//! members are taken as they come.
+//! Where any byte can be read at any time, all headers are read first, then the descriptor and the manifest, then what
+//! may be the descriptor of a disk. A stream's members are taken as they come.
 
 use landfall_handler_api::{Error, ErrorKind, Result};
+use landfall_handler_vmdk::DESCRIPTOR_MAX;
 use landfall_unpack::Stored;
 
 use crate::config::ManifestPolicy;
@@ -13,7 +14,9 @@ use crate::digest::{Algorithm, Digests};
 use crate::manifest::{MANIFEST_MAX, Manifest};
 use crate::operation::{Opening, Operation, Terms, members};
 use crate::role::Role;
+use crate::split::{self, SplitDisk};
 use crate::tar::{Archive, Member};
+use crate::vmdk::{self, Vmdk};
 use crate::xml::DOCUMENT_MAX;
 use crate::{manifest, raw};
 
@@ -40,6 +43,7 @@ pub(crate) fn unpack<O: Operation>(stored: &dyn Stored, terms: &Terms, operation
             descriptor: None,
             manifest: None,
             unpacked: Vec::new(),
+            split: Vec::new(),
         };
         package.unpack()
     })
@@ -49,11 +53,22 @@ pub(crate) fn unpack<O: Operation>(stored: &dyn Stored, terms: &Terms, operation
 struct Listed {
     role: Role,
     member: Member,
+    fate: Fate,
     /// How its bytes were hashed, once they were read.
     hashed: Option<Vec<Algorithm>>,
 }
 
-struct Package<'a, 'scope, O> {
+/// What has become of a member.
+#[derive(PartialEq, Eq)]
+enum Fate {
+    Waits,
+    /// It was read as one that belongs to no disk that is known.
+    WentBy,
+    /// It was read as a disk, or as an extent of one.
+    Unpacked,
+}
+
+struct Package<'a, 'scope, O: Operation> {
     stored: &'a dyn Stored,
     terms: &'a Terms,
     operation: &'a O,
@@ -64,6 +79,8 @@ struct Package<'a, 'scope, O> {
     manifest: Option<Manifest>,
     /// For each disk, whether it was written.
     unpacked: Vec<bool>,
+    /// Disks of which extents are missing.
+    split: Vec<SplitDisk<O::Disk>>,
 }
 
 impl<'a, O: Operation> Package<'a, '_, O> {
@@ -77,10 +94,11 @@ impl<'a, O: Operation> Package<'a, '_, O> {
         }
         if self.terms.ranged {
             let mut order: Vec<usize> = (0..self.members.len()).collect();
-            order.sort_by_key(|index| match self.members.get(*index).map(|listed| listed.role) {
-                Some(Role::Descriptor) => 0,
-                Some(Role::Manifest) => 1,
-                _ => 2,
+            order.sort_by_key(|index| match self.members.get(*index) {
+                Some(Listed { role: Role::Descriptor, .. }) => 0,
+                Some(Listed { role: Role::Manifest, .. }) => 1,
+                Some(Listed { member, .. }) if member.size <= DESCRIPTOR_MAX as u64 => 2,
+                _ => 3,
             });
             for index in order {
                 self.take(index)?;
@@ -99,7 +117,7 @@ impl<'a, O: Operation> Package<'a, '_, O> {
             Role::Manifest if second => return Err(corrupt("ova-several-manifests", "has two manifests")),
             _ => {}
         }
-        self.members.push(Listed { role, member, hashed: None });
+        self.members.push(Listed { role, member, fate: Fate::Waits, hashed: None });
         Ok(self.members.len().saturating_sub(1))
     }
 
@@ -110,15 +128,21 @@ impl<'a, O: Operation> Package<'a, '_, O> {
             Role::Descriptor => self.take_descriptor(index),
             Role::Manifest if self.terms.manifest == ManifestPolicy::Ignore => Ok(()),
             Role::Manifest => self.take_manifest(index),
-            Role::Certificate | Role::File => {
-                let disks = self.descriptor.iter().flat_map(|descriptor| &descriptor.disks);
-                let disk = disks.into_iter().find(|disk| disk.name.as_ref() == Some(&member.name)).cloned();
-                match disk {
-                    Some(disk) => self.take_disk(index, &disk),
-                    None => self.with_contents(index, |_| Ok(())),
+            Role::Certificate | Role::File => match self.disk_in(&member.name) {
+                Some(disk) => self.take_disk(index, &disk.clone()),
+                None if self.split.iter().any(|split| split.lacks(&member.name)) => self.take_extent(index),
+                None => {
+                    self.set_fate(index, Fate::WentBy);
+                    self.with_contents(index, |_| Ok(()))
                 }
-            }
+            },
         }
+    }
+
+    /// The disk that is in the member `name`, as the descriptor says.
+    fn disk_in(&self, name: &str) -> Option<&DiskEntry> {
+        let mut disks = self.descriptor.iter().flat_map(|descriptor| &descriptor.disks);
+        disks.find(|disk| disk.name.as_deref() == Some(name))
     }
 
     fn take_descriptor(&mut self, index: usize) -> Result<()> {
@@ -143,14 +167,15 @@ impl<'a, O: Operation> Package<'a, '_, O> {
                 self.close(disk, output)?;
             }
         }
-        // A disk before the descriptor has gone by. Where the bytes are a stream, reading it fails, and the host makes
-        // it possible to read anything.
-        let passed = |disk: &DiskEntry| {
-            let mut members = self.members.iter();
-            members.position(|listed| disk.name.as_ref() == Some(&listed.member.name)).filter(|_| !self.terms.ranged)
-        };
-        let passed: Vec<_> = disks.iter().filter_map(|disk| Some((passed(disk)?, disk))).collect();
-        passed.into_iter().try_for_each(|(index, disk)| self.take_disk(index, disk))
+        // Where the bytes are a stream, reading a disk that went by fails, and the host makes it possible to read
+        // anything.
+        let gone: Vec<_> = disks.iter().filter_map(|disk| Some((self.gone_by(disk.name.as_deref()?)?, disk))).collect();
+        gone.into_iter().try_for_each(|(index, disk)| self.take_disk(index, disk))
+    }
+
+    /// The index of the member `name`, where that went by before it was known to be wanted.
+    fn gone_by(&self, name: &str) -> Option<usize> {
+        self.members.iter().position(|listed| listed.fate == Fate::WentBy && listed.member.name == name)
     }
 
     fn take_manifest(&mut self, index: usize) -> Result<()> {
@@ -181,12 +206,53 @@ impl<'a, O: Operation> Package<'a, '_, O> {
             let message = "the OVF descriptor gives another size for a disk's file than the archive does";
             return Err(Error::new(ErrorKind::Corrupt, "ovf-size-mismatch", message));
         }
+        self.set_fate(index, Fate::Unpacked);
         let (operation, terms, opening) = (self.operation, self.terms, self.opening(disk));
-        let output = self.with_contents(index, |contents| match disk.format {
-            Some(Format::Raw) => raw::unpack(contents, &terms.means, |size| opening.open(size)),
-            Some(Format::Vmdk) | None => operation.vmdk(contents, &terms.means, &mut |size| opening.open(size)),
+        let outcome = self.with_contents(index, |contents| match disk.format {
+            Some(Format::Raw) => raw::unpack(contents, &terms.means, |size| opening.open(size)).map(Vmdk::Disk),
+            Some(Format::Vmdk) | None => vmdk::unpack(contents, operation, &terms.means, &opening),
         })?;
-        self.close(disk, output)
+        match outcome {
+            Vmdk::Disk(output) => self.close(disk, output),
+            Vmdk::Descriptor(descriptor) => {
+                let bytes = descriptor.disk_bytes()?;
+                let parts = split::parts(descriptor, |name| self.is_used(name))?;
+                let output = self.opening(disk).open(bytes)?;
+                let gone: Vec<usize> = parts.iter().filter_map(|part| self.gone_by(part.name())).collect();
+                self.split.push(SplitDisk::new(disk.clone(), output, parts));
+                gone.into_iter().try_for_each(|index| self.take_extent(index))
+            }
+        }
+    }
+
+    /// Whether the member `name` is a disk, or an extent of one.
+    fn is_used(&self, name: &str) -> bool {
+        let used = |listed: &Listed| listed.fate == Fate::Unpacked && listed.member.name == name;
+        self.disk_in(name).is_some()
+            || self.split.iter().any(|split| split.lacks(name))
+            || self.members.iter().any(used)
+    }
+
+    /// Unpacks an extent that is missing.
+    fn take_extent(&mut self, index: usize) -> Result<()> {
+        let Some(name) = self.members.get(index).map(|listed| listed.member.name.clone()) else { return Ok(()) };
+        let Some(number) = self.split.iter().position(|split| split.lacks(&name)) else { return Ok(()) };
+        let mut split = self.split.swap_remove(number);
+        self.set_fate(index, Fate::Unpacked);
+        let means = self.terms.means;
+        self.with_contents(index, |contents| split.unpack(&name, contents, &means))?;
+        if split.is_whole() {
+            let SplitDisk { entry, output, .. } = split;
+            return self.close(&entry, output);
+        }
+        self.split.push(split);
+        Ok(())
+    }
+
+    fn set_fate(&mut self, index: usize, fate: Fate) {
+        if let Some(listed) = self.members.get_mut(index) {
+            listed.fate = fate;
+        }
     }
 
     /// What the output of `disk` is opened with.
@@ -238,6 +304,9 @@ impl<'a, O: Operation> Package<'a, '_, O> {
     fn check_disks(&self) -> Result<()> {
         if self.descriptor.is_none() {
             return Err(corrupt("ova-no-descriptor", "has no OVF descriptor"));
+        }
+        if !self.split.is_empty() {
+            return Err(split::missing());
         }
         if self.unpacked.contains(&false) {
             return Err(corrupt("ova-disk-missing", "has no member for a disk that the OVF descriptor lists"));

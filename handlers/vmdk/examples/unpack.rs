@@ -48,7 +48,7 @@ fn make(path: &Path, bytes: u64, direct: bool) -> Result<Local> {
 /// Unpacks the extents that a descriptor names, beside it.
 fn unpack_extents(path: &Path, text: &[u8], means: &Means, make: impl FnOnce(u64) -> Result<Local>) -> Result<()> {
     let descriptor = Descriptor::parse(text)?;
-    let disk = make(descriptor.sectors()?.saturating_mul(SECTOR))?;
+    let disk = make(descriptor.disk_bytes()?)?;
     let mut at = 0_u64;
     for extent in &descriptor.extents {
         let stored = if extent.kind == ExtentKind::Zero { path.to_owned() } else { path.with_file_name(&extent.name) };

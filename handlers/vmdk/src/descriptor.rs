@@ -7,10 +7,13 @@
 use landfall_handler_api::{Error, ErrorKind, Result};
 
 use crate::extent_line::{Extent, ExtentKind, is_extent};
+use crate::header::SECTOR;
 use crate::refusal::{corrupt, unsupported};
 
 /// Bytes of a descriptor: the bound of qemu and oslo.utils. Real ones have less than 2 KiB.
 pub const DESCRIPTOR_MAX: usize = (1 << 20) - 1;
+/// In so much of what is no extent, a descriptor is looked for.
+const TEXT_HEAD: usize = 64 << 10;
 /// Extents of a disk: 8 TiB in pieces of 2 GiB.
 const EXTENTS_MAX: usize = 4096;
 /// Bytes that qemu-img leaves behind a descriptor: a CID of one digit is seven shorter than one of eight, and the first
@@ -132,10 +135,21 @@ impl Descriptor {
         Ok(descriptor)
     }
 
-    /// Sectors of the disk: those of its extents.
-    pub fn sectors(&self) -> Result<u64> {
-        let sum = self.extents.iter().try_fold(0_u64, |sum, extent| sum.checked_add(extent.sectors));
-        sum.ok_or_else(|| corrupt("vmdk-capacity", "the extents have more sectors than there can be"))
+    /// Whether `bytes`, of which the first 64 KiB count, are meant to be a descriptor, right or wrong: text that is
+    /// called one, or that has a create type, before any NUL.
+    pub fn is_meant_by(bytes: &[u8]) -> bool {
+        let head = bytes.get(..TEXT_HEAD).unwrap_or(bytes);
+        let text = head.get(..text_len(head)).unwrap_or_default();
+        occurrences(text, b"disk descriptorfile") > 0 || occurrences(text, b"createtype") > 0
+    }
+
+    /// Bytes of the disk: those of its extents.
+    pub fn disk_bytes(&self) -> Result<u64> {
+        let mut extents = self.extents.iter();
+        let sectors = extents.try_fold(0_u64, |sum, extent| sum.checked_add(extent.sectors));
+        let bytes =
+            sectors.and_then(|sectors| sectors.checked_mul(SECTOR)).filter(|bytes| i64::try_from(*bytes).is_ok());
+        bytes.ok_or_else(|| corrupt("vmdk-capacity", "the extents have more bytes than there can be"))
     }
 }
 

@@ -11,8 +11,6 @@ use crate::refusal::{corrupt, unsupported};
 const COWD: &[u8] = b"COWD";
 /// How space-efficient sparse disks begin, little-endian 0xcafebabe. As qemu's block/vmdk.c reads them.
 const SE_SPARSE: &[u8] = &[0xbe, 0xba, 0xfe, 0xca, 0, 0, 0, 0];
-/// In so much of a file that is no extent, a descriptor is looked for.
-const TEXT_HEAD: usize = 64 << 10;
 /// Sectors of an embedded descriptor, so that it has at most [`DESCRIPTOR_MAX`] bytes.
 const DESCRIPTOR_SECTORS: u64 = DESCRIPTOR_MAX as u64 / SECTOR;
 
@@ -45,21 +43,17 @@ pub(crate) fn read_descriptor(reader: &mut StoredReader<'_>, header: &Header) ->
 
 /// Says why what does not begin like a sparse extent is not unpacked.
 fn refuse(reader: &mut StoredReader<'_>) -> Result<Header> {
-    let head = reader.take_most(TEXT_HEAD)?;
+    let head = reader.take_most(DESCRIPTOR_MAX.saturating_add(1))?;
     if head.starts_with(COWD) {
         return Err(unsupported("vmdk-cowd", "ESX's copy-on-write disks (COWD) are not unpacked"));
     }
     if head.starts_with(SE_SPARSE) {
         return Err(unsupported("vmdk-se-sparse", "space-efficient sparse disks (seSparse) are not unpacked"));
     }
-    let text = head.split(|byte| *byte == 0).next().unwrap_or_default();
-    let names = |word: &[u8]| text.windows(word.len()).any(|at| at.eq_ignore_ascii_case(word));
-    if !names(b"disk descriptorfile") && !names(b"createtype") {
+    if !Descriptor::is_meant_by(head) {
         return Err(no_disk());
     }
-    reader.seek(0);
-    let text = reader.take_most(DESCRIPTOR_MAX.saturating_add(1))?;
-    Descriptor::parse(text)?;
+    Descriptor::parse(head)?;
     Err(unsupported("vmdk-other-files", "this is a descriptor alone: the disk's bytes are in other files"))
 }
 

@@ -10,7 +10,7 @@ use super::pax;
 use crate::name;
 
 /// Headers of one archive. A package has a descriptor, a manifest, a certificate and a file for each disk and medium.
-const HEADERS_MAX: usize = 1024;
+pub(crate) const HEADERS_MAX: usize = 1024;
 /// Zeros after the two blocks of zeros: the padding of a record, of which GNU tar's largest usual one is 1 MiB.
 const PADDING_MAX: usize = 1 << 20;
 const PADDING_PIECE: usize = 64 << 10;

@@ -67,7 +67,7 @@ fn outputs_are_numbered_by_the_disk_section() {
 
 #[test]
 fn what_has_gone_by_is_read_again_where_that_is_possible() {
-    let disk = noise(3, 50_000);
+    let disk = noise(3, 1_200_000);
     let descriptor = ovf(&[Disk::new("d.vmdk", disk.len(), VMDK)]);
     let manifest = line("SHA1", "p.ovf", descriptor.as_bytes()) + &line("SHA1", "d.vmdk", &backward_vmdk(&disk));
     let disk_first = Tar::default()

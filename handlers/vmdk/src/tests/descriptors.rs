@@ -150,7 +150,7 @@ fn extents_are_typed() {
         .replace("monolithicFlat", "twoGbMaxExtentFlat")
         .replace("RW 2053", "RW 4192256 FLAT \"d-f001.vmdk\" 128\nRW 7 ZERO\nRW 2053");
     let descriptor = Descriptor::parse(split.as_bytes()).unwrap();
-    assert_eq!(descriptor.sectors().unwrap(), 4_192_256 + 7 + 2053);
+    assert_eq!(descriptor.disk_bytes().unwrap(), (4_192_256 + 7 + 2053) * 512);
     let told: Vec<_> = descriptor.extents.iter().map(|extent| (extent.kind, extent.offset)).collect();
     assert_eq!(told, [(ExtentKind::Flat, 128), (ExtentKind::Zero, 0), (ExtentKind::Flat, 0)]);
 
@@ -165,7 +165,7 @@ fn extents_are_typed() {
         assert_eq!(Descriptor::parse(FLAT.replacen(from, to, 1).as_bytes()).unwrap_err().code(), code, "{to}");
     }
     let huge = FLAT.replace("RW 2053", "RW 18446744073709551615 FLAT \"b\" 0\nRW 2053");
-    assert_eq!(Descriptor::parse(huge.as_bytes()).unwrap().sectors().unwrap_err().code(), "vmdk-capacity");
+    assert_eq!(Descriptor::parse(huge.as_bytes()).unwrap().disk_bytes().unwrap_err().code(), "vmdk-capacity");
     let many = FLAT.replace("ddb", &format!("{}ddb", "RW 1 ZERO\n".repeat(4096)));
     assert_eq!(Descriptor::parse(many.as_bytes()).unwrap_err().code(), "vmdk-too-many-extents");
 }

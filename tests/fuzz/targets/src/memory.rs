@@ -59,6 +59,8 @@ struct Written {
     bytes: Vec<u8>,
     /// The part that may be written.
     bounds: Range<usize>,
+    /// Whether writes are of whole blocks.
+    whole_blocks: bool,
     count: u64,
 }
 
@@ -72,7 +74,14 @@ impl Memory {
         assert!(bounds.end <= bytes && bytes <= DISK_BYTES, "{bounds:?} of a disk of {bytes} bytes was opened");
         let len = |bytes| usize::try_from(bytes).expect("it is within the limit");
         let bounds = len(bounds.start)..len(bounds.end);
-        Self(Mutex::new(Written { bytes: vec![0; len(bytes)], bounds, count: 0 }))
+        Self(Mutex::new(Written { bytes: vec![0; len(bytes)], bounds, whole_blocks: true, count: 0 }))
+    }
+
+    /// One that may be written in parts that share blocks.
+    pub(crate) fn of_extents(bytes: u64) -> Self {
+        let mut disk = Self::new(bytes);
+        disk.0.get_mut().expect("no writer has it yet").whole_blocks = false;
+        disk
     }
 
     /// What was written, of which nothing was written twice.
@@ -90,8 +99,9 @@ impl Disk for Memory {
         let from = usize::try_from(offset).expect("no write is beyond the disk");
         let to = from.checked_add(bytes.len()).expect("no write is beyond the disk");
         assert!(start <= from && to <= end, "{from}..{to} was written, and {start}..{end} may be");
-        assert!(from.is_multiple_of(BLOCK) || from == start, "a write begins within a block");
-        assert!(to.is_multiple_of(BLOCK) || to == end, "a write ends within a block");
+        let parts = !disk.whole_blocks;
+        assert!(parts || from.is_multiple_of(BLOCK) || from == start, "a write begins within a block");
+        assert!(parts || to.is_multiple_of(BLOCK) || to == end, "a write ends within a block");
         let (first, rest) = bytes.split_at((from.next_multiple_of(BLOCK) - from).min(bytes.len()));
         let mut blocks = rest.chunks(BLOCK).chain(Some(first).filter(|first| !first.is_empty()));
         assert!(blocks.all(|block| block.iter().any(|byte| *byte != 0)), "zeros were written");

@@ -35,7 +35,7 @@ pub(crate) fn run(mut data: &[u8]) {
 
 fn unpacked(stored: &dyn Stored, manifest: ManifestPolicy, ranged: bool, threads: usize) -> Verdict<Vec<Vec<u8>>> {
     let conditions = Conditions { threads, disk_bytes: DISK_BYTES, disks: DISKS, manifest, ranged };
-    let disks = verdict(unpack(stored, &conditions, Memory::new))?;
+    let disks = verdict(unpack(stored, &conditions, Memory::of_extents))?;
     assert!(disks.len() <= DISKS as usize && disks.keys().copied().eq(0..disks.len() as u32), "{:?}", disks.keys());
     Ok(disks.into_values().map(Memory::into_bytes).collect())
 }

@@ -17,9 +17,10 @@ pub(crate) fn run(data: &[u8]) {
         assert_eq!(extent.kind == ExtentKind::Zero, extent.name.is_empty());
         assert!(!extent.name.contains(['/', '\\', ':', '"']) && extent.name != "." && extent.name != "..");
     }
-    // Where the sum has a place in 64 bits, it is that of the parts.
-    let sum: u128 = descriptor.extents.iter().map(|extent| u128::from(extent.sectors)).sum();
-    assert_eq!(descriptor.sectors().ok().map(u128::from), u64::try_from(sum).ok().map(u128::from));
+    // Where a file can be as large, the disk's bytes are those of the parts.
+    let sum: u128 = descriptor.extents.iter().map(|extent| u128::from(extent.sectors) * 512).sum();
+    assert_eq!(descriptor.disk_bytes().ok(), i64::try_from(sum).ok().map(i64::cast_unsigned));
+    assert!(Descriptor::is_meant_by(data) || data.len() > 64 << 10, "a descriptor that is not meant to be one");
 
     let written = written(&descriptor);
     // What replaces bytes that are no UTF-8 is longer than they were.

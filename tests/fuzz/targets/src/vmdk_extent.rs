@@ -15,8 +15,7 @@ pub(crate) fn run(mut data: &[u8]) {
     let lines = knobs::part(&mut data);
     let head = format!("# Disk DescriptorFile\nCID=1\nparentCID=ffffffff\ncreateType=\"{kind}\"\n");
     let Ok(descriptor) = verdict(Descriptor::parse(&[head.as_bytes(), lines, b"\n"].concat())) else { return };
-    let bytes = descriptor.sectors().ok().and_then(|sectors| sectors.checked_mul(SECTOR));
-    let Some(bytes) = bytes.filter(|bytes| *bytes <= DISK_BYTES) else {
+    let Some(bytes) = descriptor.disk_bytes().ok().filter(|bytes| *bytes <= DISK_BYTES) else {
         let extent = &descriptor.extents[0];
         let huge = extent.sectors.checked_mul(SECTOR).is_none_or(|bytes| bytes > DISK_BYTES);
         let outcome = unpack_extent(&Bytes::ranged(data), extent, 0, &means(1), &Memory::new(0));
