@@ -149,18 +149,27 @@ impl Location {
         Self { url: url.into(), ..Self::default() }
     }
 
-    /// The URL's scheme in lower case; a plain path is `file`.
+    /// The URL's scheme in lower case; a plain path is `file`. Empty where something else is in front of the first `://`,
+    /// which then is no URL and may hold a secret.
     pub fn scheme(&self) -> String {
         match self.url.split_once("://") {
-            Some((scheme, _)) => scheme.to_ascii_lowercase(),
-            None => "file".to_owned(),
+            Some((scheme, _)) if is_scheme(scheme) => scheme.to_ascii_lowercase(),
+            Some(_) if !self.url.starts_with('/') => String::new(),
+            _ => "file".to_owned(),
         }
     }
 
-    /// What follows the scheme and its `://`, in whatever case somebody wrote the scheme; a plain path as it is.
+    /// What follows the scheme and its `://`, in whatever case somebody wrote the scheme; anything else as it is.
     pub fn after_scheme(&self) -> &str {
-        self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest)
+        let url = self.url.split_once("://").filter(|(scheme, _)| is_scheme(scheme));
+        url.map_or(self.url.as_str(), |(_, rest)| rest)
     }
+}
+
+/// RFC 3986, 3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
 /// Glance shows absent lists and objects as null at times.
@@ -191,6 +200,17 @@ mod tests {
         assert_eq!(Location::from_url("/srv/a.img").scheme(), "file");
         let swift = Location::from_url("Swift+HTTPS://h/c/o");
         assert_eq!((swift.scheme().as_str(), swift.after_scheme()), ("swift+https", "h/c/o"));
-        assert_eq!(Location::from_url("/srv/a.img").after_scheme(), "/srv/a.img");
+        for path in ["/srv/a.img", "/srv/a://b"] {
+            let location = Location::from_url(path);
+            assert_eq!((location.scheme().as_str(), location.after_scheme()), ("file", path));
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_no_scheme() {
+        for url in ["http:u:password@host/x?next=http://host", "://host", "u:p@h://x", "1a://x", "a b://c"] {
+            let location = Location::from_url(url);
+            assert_eq!((location.scheme().as_str(), location.after_scheme()), ("", url));
+        }
     }
 }

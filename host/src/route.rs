@@ -409,7 +409,10 @@ impl Router<'_> {
         let Some(location) = &prepared.request.location else { return };
         let scheme = location.scheme();
         if !handlers.iter().any(|handler| handler.info().schemes.contains(&scheme)) {
-            let reason = format!("no handler takes {} locations", redact::printable(&scheme));
+            let reason = match scheme.as_str() {
+                "" => "it is no URL: no scheme is in front of its `://`".to_owned(),
+                scheme => format!("no handler takes {} locations", redact::printable(scheme)),
+            };
             self.exclude(prepared.location, None, reason);
         }
     }

@@ -1,6 +1,7 @@
 //! Answers that are of another place than the one that was asked for.
 
 use landfall_handler_api::{Error, ErrorKind, Result};
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use reqwest::header::{CONTENT_LOCATION, HeaderMap};
 
@@ -9,31 +10,15 @@ use reqwest::header::{CONTENT_LOCATION, HeaderMap};
 pub fn refuse_elsewhere(asked: &Url, headers: &HeaderMap) -> Result<()> {
     let is_here = |value: &reqwest::header::HeaderValue| {
         let at = value.to_str().ok().and_then(|at| asked.join(at).ok());
-        at.is_some_and(|at| at.origin() == asked.origin() && decoded(at.path()) == decoded(asked.path()))
+        at.is_some_and(|at| {
+            at.origin() == asked.origin() && percent_decode_str(at.path()).eq(percent_decode_str(asked.path()))
+        })
     };
     if headers.get_all(CONTENT_LOCATION).iter().all(is_here) {
         return Ok(());
     }
     let message = "the server answers with what is at another place, which nobody asked for";
     Err(Error::new(ErrorKind::Denied, "content-elsewhere", message))
-}
-
-/// Each `%XX` as the byte that it stands for.
-fn decoded(path: &str) -> Vec<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let (mut decoded, mut rest) = (Vec::with_capacity(path.len()), path.as_bytes());
-    while let [first, after @ ..] = rest {
-        if let (b'%', [high, low, later @ ..]) = (first, after)
-            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
-        {
-            decoded.push(high << 4 | low);
-            rest = later;
-        } else {
-            decoded.push(*first);
-            rest = after;
-        }
-    }
-    decoded
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Where a service is, and what lies beneath it: the gate that a token passes, or does not.
 
 use landfall_handler_http::{Resource, Url};
+use percent_encoding::percent_decode;
 
 /// How often a path is decoded to see what it may come to on its way through proxies.
 const DECODINGS: usize = 4;
@@ -66,31 +67,13 @@ fn is_plain(path: &str) -> bool {
         {
             return false;
         }
-        let decoded = decoded(&bytes);
+        let decoded = percent_decode(&bytes).collect::<Vec<u8>>();
         if decoded == bytes {
             return true;
         }
         bytes = decoded;
     }
     false
-}
-
-fn decoded(bytes: &[u8]) -> Vec<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let [first, after @ ..] = rest {
-        if let (b'%', [high, low, later @ ..]) = (first, after)
-            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
-        {
-            decoded.push(high << 4 | low);
-            rest = later;
-        } else {
-            decoded.push(*first);
-            rest = after;
-        }
-    }
-    decoded
 }
 
 #[cfg(test)]

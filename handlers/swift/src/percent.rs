@@ -2,32 +2,7 @@
 
 /// The bytes that a text stands for. What is no `%` with two hexadecimal digits after it stays as it is.
 pub(crate) fn decode(text: &str) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        let byte = match after {
-            [high, low, ..] if first == b'%' => digit(*high).zip(digit(*low)),
-            _ => None,
-        };
-        match byte {
-            Some((high, low)) => {
-                decoded.push(high << 4 | low);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => decoded.push(first),
-        }
-    }
-    decoded
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => byte.checked_sub(b'0'),
-        b'a'..=b'f' => byte.checked_sub(b'a')?.checked_add(10),
-        b'A'..=b'F' => byte.checked_sub(b'A')?.checked_add(10),
-        _ => None,
-    }
+    percent_encoding::percent_decode_str(text).collect()
 }
 
 #[cfg(test)]
