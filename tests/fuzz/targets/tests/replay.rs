@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use landfall_fuzz_targets::{ALL, PLANTED, Run, planted};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -58,7 +59,9 @@ fn whole_corpus(name: &str, run: Run) -> Result<(), Failed> {
     if kept.is_empty() || kept.len() > FILES_MAX || bytes > BYTES_MAX {
         return Err(format!("{name} has {} inputs of {bytes} bytes", kept.len()).into());
     }
-    let (count, failed) = replay(run, &folder)?;
+    // A thread of its own, so that what a target keeps for its thread is gone when that ends.
+    let replayed = thread::spawn(move || replay(run, &folder)).join();
+    let (count, failed) = replayed.map_err(|_| "the replay ended early")??;
     if count != kept.len() || !failed.is_empty() {
         return Err(format!("of {} inputs {count} were run, and these failed: {failed:?}", kept.len()).into());
     }
