@@ -54,6 +54,7 @@ TARGETS = {
     "inspect": (64 * KIB, "vmdk", "the inspector: in pieces, read in place, and early: one verdict, bounded memory"),
     "journal": (8 * KIB, "json", "the journal of a kept stage: what is believed can be written again"),
     "manifest": (4 * KIB, "tar", "`.mf`: written out, it is read as the same"),
+    "openstack": (8 * KIB, "json", "answers of Keystone and Glance: endpoints that are plain, places that stand once"),
     "ova": (64 * KIB, "tar", "tar, OVF, manifest and disks together: threads, file and stream alike"),
     "ovf": (32 * KIB, "ovf", "OVF descriptor: what is taken is within bounds, and the same each time"),
     "record": (8 * KIB, "json", "image record: written out, it is read as the same; no secret of a URL is shown"),

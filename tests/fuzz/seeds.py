@@ -185,8 +185,8 @@ def packages():
     parts = [("d-f001.vmdk", disk[: 3 * SECTOR]), ("d-f002.vmdk", disk[5 * SECTOR :])]
     lines = f'RW 3 FLAT "d-f001.vmdk" 0\nRW 2 ZERO\nRW {len(parts[1][1]) // SECTOR} FLAT "d-f002.vmdk" 0'
     sectors = len(disk) // SECTOR
-    split = descriptor("twoGbMaxExtentFlat", sectors).replace(f'RW {sectors} SPARSE "disk.vmdk"'.encode(), lines.encode())
-    split = ("d.vmdk", split)
+    one = f'RW {sectors} SPARSE "disk.vmdk"'
+    split = ("d.vmdk", descriptor("twoGbMaxExtentFlat", sectors).replace(one.encode(), lines.encode()))
     return {
         "plain": tar([text, vmdk]),
         "split": tar([text, split, *parts]),
@@ -286,7 +286,9 @@ def records():
     }
     # The first `://` is behind the secret; where a secret is put in by the target, it is behind that as well.
     hidden = {"locations": [{"url": "http:u:p@h/x?next=http://host-of-another-path"}, {"url": "//h/x://y"}]}
-    return {"whole": json.dumps(whole).encode(), "found-secret-before-scheme": json.dumps(hidden).encode(), "small": b'{"id": null, "locations": [{"url": "/a"}]}'}
+    small = b'{"id": null, "locations": [{"url": "/a"}]}'
+    seeds = {"whole": whole, "found-secret-before-scheme": hidden}
+    return {"small": small, **{name: json.dumps(record).encode() for name, record in seeds.items()}}
 
 
 def journals():
@@ -298,6 +300,20 @@ def journals():
     text = json.dumps(checkpoint).encode()
     # The number of the first slot is even, that of the second odd.
     return {"one": b"\1" + text, "two": b"\12" + text * 2, "empty": b"\0" + bytes(64)}
+
+
+def openstack():
+    endpoints = [
+        {"interface": "public", "region": "R", "region_id": "R", "url": "http://swift:8080/v1/AUTH_p"},
+        {"interface": "internal", "region": None, "url": "https://[::1]/image/"},
+    ]
+    catalog = [{"type": "object-store", "endpoints": endpoints}, {"type": "image", "endpoints": endpoints[::-1]}]
+    token = {"expires_at": "2026-11-23T13:00:00.000000Z", "issued_at": "2026-11-23T12:00:00Z", "catalog": catalog}
+    token = json.dumps({"token": token}).encode()
+    places = [{"url": "file:///a", "metadata": {}}, {"url": "swift+config://r/c/o", "metadata": {"store": "s"}}]
+    record = json.dumps({"id": "i", "locations": places[1:], "direct_url": "file:///a", "tags": []}).encode()
+    merge = struct.pack("<H", len(record)) + record + json.dumps(places).encode()
+    return {"keystone": b"\0" + token, "internal": b"\6" + token, "glance": b"\1" + merge}
 
 
 def wires():
@@ -408,7 +424,8 @@ def all_seeds():
     archives = {name: b"\1" + archive for name, archive in packages().items()}
     return {
         **compressed(), **texts(),
-        "import": imports(), "inspect": inspected(), "journal": journals(), "ova": archives, "record": records(),
+        "import": imports(), "inspect": inspected(), "journal": journals(), "openstack": openstack(),
+        "ova": archives, "record": records(),
         "tar": {name: archive[: 6 * SECTOR] + bytes(2 * SECTOR) for name, archive in archives.items()} | archives,
         "vmdk": vmdks(), "vmdk_extent": extents(), "wire": wires(),
     }

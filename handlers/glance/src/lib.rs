@@ -8,6 +8,9 @@
 
 mod catalog;
 mod data;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handler;
 mod images;
 mod record;

@@ -30,6 +30,9 @@ mod answer;
 mod auth_url;
 mod endpoint;
 mod endpoints;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod refusal;
 mod request;

@@ -14,6 +14,7 @@ mod journal;
 mod knobs;
 mod manifest;
 mod memory;
+mod openstack;
 mod ova;
 mod ovf;
 mod record;
@@ -40,6 +41,7 @@ pub const ALL: &[(&str, Run)] = &[
     ("inspect", inspect::run),
     ("journal", journal::run),
     ("manifest", manifest::run),
+    ("openstack", openstack::run),
     ("ova", ova::run),
     ("ovf", ovf::run),
     ("record", record::run),
