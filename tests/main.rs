@@ -18,6 +18,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 mod canary;
 mod chains;
 mod command_line;
+mod conformance;
 mod differential;
 mod directories;
 mod errors;
@@ -77,6 +78,7 @@ fn cases() -> Vec<Case> {
         ledger::cases(),
         panics::cases(),
         plugins::cases(),
+        conformance::cases(),
         progress::cases(),
         secrets::cases(),
         command_line::cases(),

@@ -1,11 +1,13 @@
 //! `landfall handlers`: what is loaded, what is not and why.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use landfall_handler_api::{Error, ErrorKind, HandlerKind, Location, Request, Result, Scope};
 use serde_json::json;
 
+use super::options::CheckOptions;
 use super::report::ErrorReport;
 use super::setup::{load_config, load_plugins, open_ledger};
 use super::{print_json, show};
@@ -13,7 +15,9 @@ use crate::cancel::Cancel;
 use crate::catalog::Origin;
 use crate::cloud::Logins;
 use crate::config::Config;
-use crate::plugin::{self, CallContext, CheckJob, Finding, Handler, PluginOutcome, Plugins, Refusal, Target, Verdict};
+use crate::plugin::{
+    self, CallContext, CheckJob, Finding, Handler, PluginOutcome, Plugins, Refusal, SampleFile, Target, Verdict,
+};
 use crate::redact::printable;
 use crate::route::hand_on;
 use crate::store::belonging;
@@ -151,20 +155,15 @@ fn kind_name(kind: &HandlerKind) -> String {
 }
 
 /// Runs the checks that every plugin must pass. Gives the error for those that failed, which has been told.
-pub(super) fn check(
-    file: &Path,
-    url: Option<&str>,
-    config: Option<&Path>,
-    json: bool,
-    binary: &Path,
-) -> Result<Option<Error>> {
+pub(super) fn check(options: &CheckOptions, config: Option<&Path>, json: bool, binary: &Path) -> Result<Option<Error>> {
     // Only where it is named: a plugin is often checked where no agent is set up.
     let config = config.map(|path| load_config(Some(path))).transpose()?;
     let configs = config.iter().flat_map(|config| &config.handler_sections);
     let job = CheckJob {
-        file: std::path::absolute(file).map_err(|error| Error::os(&error, "find the working directory"))?,
+        file: absolute(&options.file)?,
         configs: configs.map(|(id, section)| (id.clone(), section.config.clone())).collect(),
-        target: url.map(|url| target(url, config.as_ref())).transpose()?,
+        target: options.url.as_ref().map(|url| target(url, config.as_ref())).transpose()?,
+        sample: sample(options)?,
     };
     let mut findings = Vec::new();
     let mut shown = Ok(());
@@ -188,6 +187,25 @@ pub(super) fn check(
         show::error(error, false);
     }
     Ok(error)
+}
+
+/// The sample that the options tell of; all its files are there.
+fn sample(options: &CheckOptions) -> Result<Option<SampleFile>> {
+    let (Some(path), Some(format)) = (&options.sample, &options.sample_format) else { return Ok(None) };
+    let file = |path: &PathBuf| {
+        let failed = |error: &std::io::Error| {
+            let message = format!("{}: {error}", printable(&path.display().to_string()));
+            Error::new(ErrorKind::Invalid, "no-sample", message).scoped(Scope::Request)
+        };
+        File::open(path).map_err(|error| failed(&error))?;
+        absolute(path)
+    };
+    let expected = options.expect.iter().map(file).collect::<Result<_>>()?;
+    Ok(Some(SampleFile { path: file(path)?, format: format.clone(), expected }))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| Error::os(&error, "find the working directory"))
 }
 
 fn show_finding(finding: &Finding) -> Result<()> {

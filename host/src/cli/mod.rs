@@ -54,8 +54,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> Ex
         Command::Handlers { command: Some(HandlersCommand::Inspect { file }) } => {
             handlers::inspect(&file, json, &binary)
         }
-        Command::Handlers { command: Some(HandlersCommand::Check { file, url }) } => {
-            match handlers::check(&file, url.as_deref(), config, json, &binary) {
+        Command::Handlers { command: Some(HandlersCommand::Check(options)) } => {
+            match handlers::check(&options, config, json, &binary) {
                 Ok(Some(error)) => return exit::status(&error).into(),
                 checked => checked.map(|_| ()),
             }

@@ -84,14 +84,31 @@ pub(super) enum HandlersCommand {
         file: PathBuf,
     },
     /// Run the checks that every plugin must pass; with --config, with its handlers' sections
-    Check {
-        /// The plugin file
-        #[arg(value_name = "FILE.so")]
-        file: PathBuf,
-        /// A location that is there, to be read and transferred by the handlers of its scheme
-        #[arg(long, value_name = "URL")]
-        url: Option<String>,
-    },
+    Check(CheckOptions),
+}
+
+/// Options of `handlers check`.
+#[derive(Debug, Args)]
+pub(super) struct CheckOptions {
+    /// The plugin file
+    #[arg(value_name = "FILE.so")]
+    pub(super) file: PathBuf,
+
+    /// A location that is there, to be read and transferred by the handlers of its scheme
+    #[arg(long, value_name = "URL")]
+    pub(super) url: Option<String>,
+
+    /// Stored bytes, to be inflated or unpacked by the handlers of the format that --as says
+    #[arg(long, value_name = "FILE", requires = "sample_format")]
+    pub(super) sample: Option<PathBuf>,
+
+    /// The sample's format, one of those that a handler lists
+    #[arg(long = "as", value_name = "FORMAT", requires = "sample")]
+    pub(super) sample_format: Option<String>,
+
+    /// What must come of the sample: the inflated bytes, or each of the raw disks in their order
+    #[arg(long, value_name = "FILE", requires = "sample")]
+    pub(super) expect: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -35,7 +35,7 @@ use crate::worker::{WorkerHandler, WorkerSettings};
 pub(crate) use backend::{
     ByteSink, CallContext, Handler, Input, OpenedSource, Output, Outputs, PluginIdentity, Progress, SourceInfo,
 };
-pub(crate) use check::{CheckJob, Finding, Target, Verdict, check, check_main};
+pub(crate) use check::{CheckJob, Finding, SampleFile, Target, Verdict, check, check_main};
 pub(crate) use host_table::send_log;
 pub(crate) use inline::{InlineHandler, WORKER_KILLED, honest};
 pub(crate) use load::{HandlerShape, PluginShape, load};

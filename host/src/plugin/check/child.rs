@@ -17,6 +17,7 @@ use super::super::scan::be_expendable;
 use super::super::settings;
 use super::super::{SETUP_LIMIT, open_alone};
 use super::findings::{Findings, Outcome, described};
+use super::sample::Sample;
 use super::surroundings::{Surroundings, descriptors};
 use super::trials::{GRACE, try_handler};
 use super::{CheckJob, Verdict};
@@ -57,16 +58,33 @@ fn run() -> std::io::Result<()> {
     if let Some(loaded) = loaded {
         // With its first thread, the C library takes a signal for itself.
         std::thread::spawn(|| ()).join().map_err(|_| std::io::Error::other("a thread panicked"))?;
+        let sample = take_sample(&mut findings, &loaded, &job)?;
         let (before, open) = (Surroundings::look(), descriptors(usize::MAX));
-        round(&mut findings, &loaded, &job)?;
-        conduct(&mut findings, &before, open, &loaded, &job)?;
+        round(&mut findings, &loaded, &job, sample.as_ref())?;
+        conduct(&mut findings, &before, open, |findings| round(findings, &loaded, &job, sample.as_ref()))?;
         findings.run("silence", || silence(&printed))?;
     }
     findings.done()
 }
 
+/// The sample, where there is one and a handler that takes its format.
+fn take_sample(findings: &mut Findings, loaded: &Loaded, job: &CheckJob) -> std::io::Result<Option<Sample>> {
+    let Some(file) = &job.sample else { return Ok(None) };
+    let mut sample = None;
+    findings.run("sample", || match Sample::new(file) {
+        Err(error) => Outcome::failed(error.to_string()),
+        Ok(read) if loaded.shape.handlers.iter().any(|handler| read.is_for(&handler.info)) => {
+            let detail = format!("{} bytes", read.size);
+            sample = Some(read);
+            Outcome::ok(detail)
+        }
+        Ok(_) => Outcome::failed("no handler of this plugin lists its format"),
+    })?;
+    Ok(sample)
+}
+
 /// Everything once, for each handler.
-fn round(findings: &mut Findings, loaded: &Loaded, job: &CheckJob) -> std::io::Result<()> {
+fn round(findings: &mut Findings, loaded: &Loaded, job: &CheckJob, sample: Option<&Sample>) -> std::io::Result<()> {
     let mut ids = BTreeSet::new();
     for number in 0..loaded.tables.len() {
         let Some(handler) = loaded.shape.handlers.get(number) else { continue };
@@ -79,13 +97,19 @@ fn round(findings: &mut Findings, loaded: &Loaded, job: &CheckJob) -> std::io::R
                 Outcome::failed("its id is there twice")
             }
         })?;
-        try_one(findings, loaded, number, job)?;
+        try_one(findings, loaded, number, job, sample)?;
     }
     findings.handler = None;
     Ok(())
 }
 
-fn try_one(findings: &mut Findings, loaded: &Loaded, number: usize, job: &CheckJob) -> std::io::Result<()> {
+fn try_one(
+    findings: &mut Findings,
+    loaded: &Loaded,
+    number: usize,
+    job: &CheckJob,
+    sample: Option<&Sample>,
+) -> std::io::Result<()> {
     let (Some(shape), Some(table)) = (loaded.shape.handlers.get(number), loaded.tables.get(number)) else {
         return Ok(());
     };
@@ -130,7 +154,7 @@ fn try_one(findings: &mut Findings, loaded: &Loaded, number: usize, job: &CheckJ
         findings.hung = Some(format!("create of {} hangs", shape.info.id));
     }
     if let Some(handler) = made {
-        try_handler(findings, &handler, shape, job.target.as_ref())?;
+        try_handler(findings, &handler, shape, job.target.as_ref(), sample)?;
         findings.run("destroy", || {
             drop(handler);
             Outcome::ok("destroyed")
@@ -148,8 +172,7 @@ fn conduct(
     findings: &mut Findings,
     before: &Surroundings,
     open: usize,
-    loaded: &Loaded,
-    job: &CheckJob,
+    again: impl FnOnce(&mut Findings) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
     if let Some(why) = findings.hung.take() {
         findings
@@ -158,7 +181,7 @@ fn conduct(
     }
     let first = descriptors(open);
     findings.quiet = true;
-    round(findings, loaded, job)?;
+    again(findings)?;
     findings.quiet = false;
     findings.run("conduct", || {
         let mut changed = before.changed();

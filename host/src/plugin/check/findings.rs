@@ -5,6 +5,7 @@ use std::io::Write;
 
 use landfall_handler_api::{Error, ErrorKind};
 
+use super::super::backend::Handler;
 use super::{Finding, Line, Verdict};
 
 /// What came of one check, with the reason for people.
@@ -28,8 +29,7 @@ impl Outcome {
         match answer {
             Ok(answer) => Self::ok(format!("{answer:?}")),
             Err(error) => {
-                let bug = matches!(error.kind(), ErrorKind::Crashed | ErrorKind::Internal | ErrorKind::Cancelled);
-                let verdict = if bug { Verdict::Failed } else { Verdict::Ok };
+                let verdict = if tells_of_a_bug(&error) { Verdict::Failed } else { Verdict::Ok };
                 Self(verdict, described(&error))
             }
         }
@@ -43,6 +43,11 @@ impl From<Result<String, String>> for Outcome {
             Err(detail) => Self::failed(detail),
         }
     }
+}
+
+/// Whether an error is none that a handler may give of its own accord.
+pub(super) fn tells_of_a_bug(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Crashed | ErrorKind::Internal | ErrorKind::Cancelled)
 }
 
 /// An error with what programs would look at.
@@ -75,6 +80,13 @@ impl Findings {
             self.say(&Line::Found(Finding { check, handler, outcome, detail }))?;
         }
         Ok(outcome)
+    }
+
+    /// A handler that did not stop when it was told to hangs.
+    pub(super) fn note_hang(&mut self, stopped: Verdict, handler: &dyn Handler) {
+        if stopped == Verdict::Failed {
+            self.hung = Some(format!("a call of {} hangs", handler.info().id));
+        }
     }
 
     pub(super) fn done(&mut self) -> std::io::Result<()> {

@@ -4,11 +4,15 @@
 //! that a plugin that crashes or hangs is a finding like any other.
 
 mod child;
+mod collected;
+mod filters;
 mod findings;
 mod reads;
+mod sample;
 mod scratch;
 mod surroundings;
 mod trials;
+mod unpackers;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -26,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) use child::check_main;
+pub(crate) use sample::SampleFile;
 
 use super::load::PluginShape;
 use super::refusal::Refusal;
@@ -47,6 +52,8 @@ pub(crate) struct CheckJob {
     pub(crate) configs: BTreeMap<String, Value>,
     /// A location that is there, for the handlers of its scheme.
     pub(crate) target: Option<Target>,
+    /// Bytes for the filters and unpackers of their format.
+    pub(crate) sample: Option<SampleFile>,
 }
 
 /// A location to be read and transferred.

@@ -6,21 +6,14 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use landfall_handler_api::Result;
-use sha2::{Digest as _, Sha256};
-
-use super::super::backend::{ByteSink, OpenedSource};
+use super::super::backend::OpenedSource;
 use super::Target;
+use super::collected::Collected;
 use super::findings::{Findings, Outcome, described};
-use super::trials::moving;
-use crate::cancel::Cancel;
+use super::trials::{GIVEN_UP, moving};
 
-/// Bytes that are kept to compare others with.
-const KEPT_MAX: usize = 16 << 20;
 /// A read that gives nothing for so long hangs.
 const STALL: Duration = Duration::from_secs(30);
-/// What the agent says of a handler that it gave up.
-const GIVEN_UP: &str = "is not used any more";
 /// How far behind the end is read.
 const BEYOND: u64 = 4096;
 
@@ -40,42 +33,6 @@ pub(super) struct Whole {
     kept: Vec<u8>,
     pub(super) count: u64,
     pub(super) digest: String,
-}
-
-/// Counts what it is given, and keeps the beginning.
-#[derive(Default)]
-struct Collected {
-    kept: Vec<u8>,
-    count: u64,
-    hasher: Sha256,
-    room: Vec<u8>,
-    /// Fired by the first bytes.
-    cancel: Option<Cancel>,
-    /// Told of all bytes.
-    alive: Option<mpsc::Sender<()>>,
-}
-
-impl ByteSink for Collected {
-    fn reserve(&mut self, want: usize) -> Result<&mut [u8]> {
-        self.room.resize(want.min(256 * 1024), 0);
-        Ok(&mut self.room)
-    }
-
-    fn commit(&mut self, filled: usize) -> Result<()> {
-        let bytes = self.room.get(..filled).unwrap_or_default();
-        self.hasher.update(bytes);
-        self.count = self.count.saturating_add(filled as u64);
-        let left = KEPT_MAX.saturating_sub(self.kept.len());
-        self.kept.extend(bytes.iter().take(left));
-        if let Some(cancel) = self.cancel.take() {
-            cancel.cancel();
-        }
-        if let Some(alive) = &self.alive {
-            // Nobody listens once the read was cancelled.
-            let _ = alive.send(());
-        }
-        Ok(())
-    }
 }
 
 /// Says that none of it was tried.
@@ -187,8 +144,8 @@ fn take(source: &dyn OpenedSource, target: Option<&Target>, range: Range<u64>) -
     });
     source.read(&call, range, sink.clone()).map_err(|error| described(&error))?;
     let collected = std::mem::take(&mut *sink.lock().unwrap_or_else(PoisonError::into_inner));
-    let digest = super::scratch::hex(&collected.hasher.finalize());
-    Ok(Whole { kept: collected.kept, count: collected.count, digest })
+    let (count, digest) = collected.counted();
+    Ok(Whole { kept: collected.kept, count, digest })
 }
 
 /// A read that is cancelled ends within the grace period, whatever it says.

@@ -1,5 +1,7 @@
-//! An output that nobody keeps.
+//! Outputs that nobody keeps.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,27 +10,47 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use landfall_handler_api::{Error, ErrorKind, OutputMeta, Result};
 use rustix::fs::{Mode, OFlags};
-use sha2::{Digest as _, Sha256};
 
 use super::super::backend::{Output, Outputs};
+use super::sample::{Counted, counted};
+use crate::cancel::Cancel;
 use crate::disk;
 
 const STEP: usize = 256 * 1024;
 
-/// One nameless file, with the rules of a real output.
+/// Nameless files, with the rules of real outputs.
 pub(super) struct Scratch {
     state: Arc<Mutex<State>>,
+    /// Outputs that there may be.
+    most: u32,
 }
 
+/// What goes wrong while outputs are written.
+#[derive(Default)]
+pub(super) struct Trouble {
+    /// Writes that succeed before one fails, and all after it; none fails by default.
+    pub(super) writes: Option<u64>,
+    /// Fired by the first write.
+    pub(super) cancel: Option<Cancel>,
+    /// The most bytes that an output may have.
+    pub(super) disk_bytes: Option<u64>,
+}
+
+#[derive(Default)]
 struct State {
+    disks: BTreeMap<u32, Disk>,
+    trouble: Trouble,
+}
+
+struct Disk {
     file: File,
     size: u64,
-    opened: bool,
     finished: bool,
 }
 
 struct ScratchOutput {
     state: Arc<Mutex<State>>,
+    number: u32,
 }
 
 fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -52,72 +74,84 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// A file without a name in the folder for temporary files.
+pub(super) fn nameless_file() -> std::io::Result<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(std::env::temp_dir(), flags, Mode::RUSR | Mode::WUSR)?))
+}
+
 impl Scratch {
-    pub(super) fn new() -> Result<Self> {
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        let file = rustix::fs::open(std::env::temp_dir(), flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|errno| Error::os(&errno.into(), "make a scratch file"))?;
-        let state = State { file: File::from(file), size: 0, opened: false, finished: false };
-        Ok(Self { state: Arc::new(Mutex::new(state)) })
+    pub(super) fn new(most: u32, trouble: Trouble) -> Self {
+        Self { state: Arc::new(Mutex::new(State { trouble, ..State::default() })), most }
     }
 
-    /// The size and the digest of what was written.
-    pub(super) fn close(&self) -> Result<(u64, String)> {
+    /// The size and the digest of each disk that was written, of which there is one at least.
+    pub(super) fn close(&self) -> Result<Vec<Counted>> {
         let state = locked(&self.state);
-        if !state.finished {
-            return Err(misuse("output-unfinished", "the handler ended without finishing its output"));
+        if state.disks.is_empty() || state.disks.values().any(|disk| !disk.finished) {
+            return Err(misuse("output-unfinished", "the handler ended without finishing its outputs"));
         }
-        let (mut hasher, mut buffer, mut offset) = (Sha256::new(), vec![0; STEP], 0_u64);
-        loop {
-            match state.file.read_at(&mut buffer, offset).map_err(failed)? {
-                0 => return Ok((state.size, hex(&hasher.finalize()))),
-                filled => {
-                    hasher.update(buffer.get(..filled).unwrap_or_default());
-                    offset = offset.saturating_add(filled as u64);
-                }
-            }
+        if !state.disks.keys().copied().eq((0..).take(state.disks.len())) {
+            return Err(misuse("output-numbers", "the outputs are not numbered from 0 without a gap"));
         }
+        state.disks.values().map(|disk| counted(&disk.file).map_err(failed)).collect()
     }
 }
 
 impl Outputs for Scratch {
     fn open(&self, number: u32, size: u64, _: OutputMeta) -> Result<Arc<dyn Output>> {
-        if number != 0 {
-            return Err(Error::new(ErrorKind::Unsupported, "several-disks", "there is one output, number 0"));
+        if number >= self.most {
+            let message = format!("there is room for {} outputs, and this is number {number}", self.most);
+            return Err(Error::new(ErrorKind::Unsupported, "several-disks", message));
         }
-        if std::mem::replace(&mut locked(&self.state).opened, true) {
-            return Err(misuse("output-opened-twice", "output 0 is open already"));
-        }
-        let output = ScratchOutput { state: Arc::clone(&self.state) };
+        let disk = Disk { file: nameless_file().map_err(failed)?, size: 0, finished: false };
+        match locked(&self.state).disks.entry(number) {
+            Entry::Occupied(_) => return Err(misuse("output-opened-twice", "this output is open already")),
+            Entry::Vacant(free) => free.insert(disk),
+        };
+        let output = ScratchOutput { state: Arc::clone(&self.state), number };
         output.set_size(size)?;
         Ok(Arc::new(output))
     }
 }
 
-impl ScratchOutput {
-    fn open(&self) -> Result<MutexGuard<'_, State>> {
-        let state = locked(&self.state);
-        if state.finished { Err(misuse("output-finished", "the output is finished")) } else { Ok(state) }
+impl State {
+    /// The disk `number`, which may still be written.
+    fn open(&mut self, number: u32) -> Result<&mut Disk> {
+        let disk = self.disks.get_mut(&number).filter(|disk| !disk.finished);
+        disk.ok_or_else(|| misuse("output-finished", "the output is finished"))
     }
 
-    fn within(&self, offset: u64, len: u64) -> Result<MutexGuard<'_, State>> {
-        let state = self.open()?;
-        if offset.checked_add(len).is_none_or(|end| end > state.size) {
-            let message = format!("{len} bytes at {offset} are beyond the output's {} bytes", state.size);
+    /// The disk that `len` bytes at `offset` are to be written to.
+    fn within(&mut self, number: u32, offset: u64, len: u64) -> Result<&mut Disk> {
+        if let Some(cancel) = self.trouble.cancel.take() {
+            cancel.cancel();
+        }
+        match &mut self.trouble.writes {
+            Some(0) => return Err(Error::new(ErrorKind::NoSpace, "no-space", "there is no space left, as planned")),
+            Some(left) => *left = left.saturating_sub(1),
+            None => {}
+        }
+        let disk = self.open(number)?;
+        if offset.checked_add(len).is_none_or(|end| end > disk.size) {
+            let message = format!("{len} bytes at {offset} are beyond the output's {} bytes", disk.size);
             return Err(Error::new(ErrorKind::Limit, "output-bounds", message));
         }
-        Ok(state)
+        Ok(disk)
     }
 }
 
 impl Output for ScratchOutput {
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        self.within(offset, bytes.len() as u64)?.file.write_all_at(bytes, offset).map_err(failed)
+        let mut state = locked(&self.state);
+        let disk = state.within(self.number, offset, bytes.len() as u64)?;
+        disk.file.write_all_at(bytes, offset).map_err(failed)
     }
 
     fn zero(&self, offset: u64, len: u64) -> Result<()> {
-        let state = self.within(offset, len)?;
-        if len == 0 { Ok(()) } else { disk::punch(state.file.as_fd(), offset, len).map_err(failed) }
+        let mut state = locked(&self.state);
+        let disk = state.within(self.number, offset, len)?;
+        if len == 0 { Ok(()) } else { disk::punch(disk.file.as_fd(), offset, len).map_err(failed) }
     }
 
     fn adopt(&self, descriptor: OwnedFd, source_offset: u64, offset: u64, len: u64) -> Result<()> {
@@ -133,13 +167,17 @@ impl Output for ScratchOutput {
     }
 
     fn set_size(&self, size: u64) -> Result<()> {
-        let mut state = self.open()?;
-        disk::set_size(state.file.as_fd(), size).map_err(failed)?;
-        state.size = size;
+        let mut state = locked(&self.state);
+        if state.trouble.disk_bytes.is_some_and(|most| size > most) {
+            return Err(Error::new(ErrorKind::Limit, "disk-bytes", "the output would have more bytes than it may"));
+        }
+        let disk = state.open(self.number)?;
+        disk::set_size(disk.file.as_fd(), size).map_err(failed)?;
+        disk.size = size;
         Ok(())
     }
 
     fn finish(&self) -> Result<()> {
-        self.open().map(|mut state| state.finished = true)
+        locked(&self.state).open(self.number).map(|disk| disk.finished = true)
     }
 }

@@ -9,9 +9,12 @@ use super::super::backend::{CallContext, Handler};
 use super::super::inline::InlineHandler;
 use super::super::load::HandlerShape;
 use super::Target;
+use super::filters::try_filter;
 use super::findings::{Findings, Outcome, described};
 use super::reads::{Whole, skip_reads, try_reads};
-use super::scratch::Scratch;
+use super::sample::{Counted, Sample};
+use super::scratch::{Scratch, Trouble};
+use super::unpackers::try_unpacker;
 use crate::cancel::Cancel;
 use crate::cloud::LOGINS;
 use crate::redact::printable;
@@ -22,6 +25,10 @@ use crate::trusted;
 const OPERATION_LIMIT: Duration = Duration::from_secs(20);
 /// For one operation that moves bytes.
 const MOVE_LIMIT: Duration = Duration::from_secs(20 * 60);
+/// A handler that asks for nothing and gives nothing for so long hangs.
+const STALL: Duration = Duration::from_secs(30);
+/// What the agent says of a handler that it gave up.
+pub(super) const GIVEN_UP: &str = "is not used any more";
 /// What the agent gives a handler that was told to stop, unless its configuration says otherwise.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
@@ -43,6 +50,12 @@ pub(super) fn moving(target: Option<&Target>) -> Result<CallContext> {
     context(target, MOVE_LIMIT)
 }
 
+/// A context of one operation on a sample.
+pub(super) fn shaping() -> Result<CallContext> {
+    let cancel = Cancel::new()?.with_deadline(Some(Instant::now() + MOVE_LIMIT));
+    Ok(CallContext::quiet(cancel, STALL))
+}
+
 fn nowhere(scheme: &str) -> Request {
     request(&format!("{scheme}://landfall.invalid/none"))
 }
@@ -53,12 +66,13 @@ fn request(url: &str) -> Request {
     request
 }
 
-/// Probes, opens, reads, transfers and asks for the status.
+/// Probes, opens, reads, transfers, filters, unpacks and asks for the status.
 pub(super) fn try_handler(
     findings: &mut Findings,
     handler: &InlineHandler,
     shape: &HandlerShape,
     target: Option<&Target>,
+    sample: Option<&Sample>,
 ) -> std::io::Result<()> {
     let info = handler.info();
     let ours = |target: &&Target| {
@@ -101,15 +115,15 @@ pub(super) fn try_handler(
             Some(target) => try_transfer(handler, target, whole.as_ref()),
         })?;
     }
-    for kind in [HandlerKind::Filter, HandlerKind::Unpack, HandlerKind::Select] {
-        if info.kinds.contains(&kind) {
-            let name = format!("{kind:?}").to_lowercase();
-            let why = match kind {
-                HandlerKind::Unpack | HandlerKind::Filter => "there is no image to be given to it here",
-                _ => "this version does not call it",
-            };
-            findings.run(&name, || Outcome::skip(why))?;
-        }
+    let sample = sample.filter(|sample| sample.is_for(info));
+    if info.kinds.contains(&HandlerKind::Filter) {
+        try_filter(findings, handler, sample)?;
+    }
+    if info.kinds.contains(&HandlerKind::Unpack) {
+        try_unpacker(findings, handler, sample)?;
+    }
+    if info.kinds.contains(&HandlerKind::Select) {
+        findings.run("select", || Outcome::skip("this version does not call it"))?;
     }
     findings.run("status", || match context(target, OPERATION_LIMIT).and_then(|call| handler.status(&call)) {
         Err(error) if error.kind() == ErrorKind::Unsupported => Outcome::skip("not offered"),
@@ -162,10 +176,10 @@ fn try_source(
 }
 
 fn try_transfer(handler: &InlineHandler, target: &Target, whole: Option<&Whole>) -> Outcome {
-    let attempt = || {
-        let scratch = Arc::new(Scratch::new()?);
+    let attempt = || -> Result<Counted> {
+        let scratch = Arc::new(Scratch::new(1, Trouble::default()));
         handler.transfer(&moving(Some(target))?, &target.request, scratch.clone())?;
-        scratch.close()
+        Ok(scratch.close()?.pop().unwrap_or_default())
     };
     match attempt() {
         Err(error) => Outcome::failed(described(&error)),
