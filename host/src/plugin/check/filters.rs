@@ -28,9 +28,9 @@ pub(super) fn try_filter(
     findings.run("filter-nonsense", || {
         let format = handler.info().formats.first().map_or("", String::as_str);
         let asked = request(HandlerKind::Filter, format);
-        let outcomes = nonsense(Way::Stream).map_err(|error| Error::os(&error, "make noise")).and_then(|inputs| {
+        let outcomes = nonsense(Way::Stream).map_err(|error| Error::os(&error, "make noise")).map(|inputs| {
             let run = |input| filter(handler, &asked, input, Collected::default());
-            Ok(inputs.map(|input| bearable(run(input))))
+            inputs.map(|input| bearable(run(input)))
         });
         outcomes.map_or_else(|error| Outcome::failed(described(&error)), said)
     })?;
@@ -56,10 +56,8 @@ pub(super) fn try_filter(
         }
     })?;
     let Some(whole) = whole else {
-        let rest = CHECKS.iter().skip(1);
-        return rest
-            .into_iter()
-            .try_for_each(|check| findings.run(check, || Outcome::skip("the sample is not taken")).map(drop));
+        let mut rest = CHECKS.iter().skip(1);
+        return rest.try_for_each(|check| findings.run(check, || Outcome::skip("the sample is not taken")).map(drop));
     };
     findings.run("filter-pieces", || {
         let sink = Collected { room_max: SMALL_ROOM, ..Collected::default() };

@@ -35,9 +35,9 @@ pub(super) fn try_unpacker(
     findings.run("unpack-nonsense", || {
         let format = handler.info().formats.first().map_or("", String::as_str);
         let asked = request(HandlerKind::Unpack, format);
-        let outcomes = nonsense(usual).map_err(|error| Error::os(&error, "make noise")).and_then(|inputs| {
+        let outcomes = nonsense(usual).map_err(|error| Error::os(&error, "make noise")).map(|inputs| {
             let run = |input| unpack(handler, &asked, input, Trouble::default());
-            Ok(inputs.map(|input| bearable(run(input))))
+            inputs.map(|input| bearable(run(input)))
         });
         outcomes.map_or_else(|error| Outcome::failed(described(&error)), said)
     })?;
