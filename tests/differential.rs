@@ -78,11 +78,12 @@ fn seeds(world: &World) {
     eprintln!("{} seeds: {} to {}", chosen.len(), chosen[0], chosen[chosen.len() - 1]);
 }
 
-/// Every subformat, container and compression, from a server: exact, or refused where it is not all in one file.
+/// Every subformat, container and compression, from a server: exact, or refused where it is not all in one file or
+/// archive.
 fn over_http(world: &World) {
     let bench = Bench::new(world);
     let shapes = recipe::shapes(is_full());
-    assert_eq!(shapes.len(), if is_full() { 70 } else { 38 });
+    assert_eq!(shapes.len(), if is_full() { 85 } else { 44 });
     let disk = image::disk(&shapes[0]);
     for shape in &shapes {
         let image = image::make(shape, &disk, bench.sandbox.store_dir(), "image");

@@ -107,11 +107,14 @@ fn contain(recipe: &Recipe, inner: &Path, dir: &Path, name: &str) -> PathBuf {
         panic!("{recipe:?}: not in a container");
     };
     let disk = inner.file_name().unwrap().to_str().unwrap();
+    let extents = extents(dir, name);
+    let extents = extents.iter().map(String::as_str);
     let (descriptor, list) = (format!("{name}.ovf"), format!("{name}.mf"));
     let kind = if recipe.form == Form::Raw { ova::RAW } else { ova::VMDK };
     fs::write(dir.join(&descriptor), ova::ovf(&[(disk, recipe.bytes(), kind)])).unwrap();
-    fs::write(dir.join(&list), ova::manifest(dir, &[&descriptor, disk], algorithm)).unwrap();
-    let mut members = if descriptor_last { vec![disk, &descriptor] } else { vec![&descriptor, disk] };
+    let mut members: Vec<&str> = std::iter::once(disk).chain(extents).collect();
+    members.insert(if descriptor_last { members.len() } else { 0 }, &descriptor);
+    fs::write(dir.join(&list), ova::manifest(dir, &members, algorithm)).unwrap();
     match manifest {
         Manifest::First => members.insert(0, &list),
         Manifest::Second => members.insert(1, &list),
@@ -121,6 +124,15 @@ fn contain(recipe: &Recipe, inner: &Path, dir: &Path, name: &str) -> PathBuf {
     let to = dir.join(format!("{name}.ova"));
     ova::archive(&to, dir, &members, format);
     to
+}
+
+/// The other files of a disk, as qemu-img calls them: `NAME-flat.vmdk`, `NAME-s001.vmdk` and so on.
+fn extents(dir: &Path, name: &str) -> Vec<String> {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let prefix = format!("{name}-");
+    let mut extents: Vec<String> = names.filter(|file| file.starts_with(&prefix) && file.ends_with(".vmdk")).collect();
+    extents.sort();
+    extents
 }
 
 fn compress(file: &Path, compression: Compression) -> PathBuf {

@@ -187,8 +187,8 @@ impl Recipe {
     }
 }
 
-/// One image of each shape: every subformat in every container, and compressed in every way. With `all`, whatever goes
-/// together.
+/// One image of each shape: every subformat in every container that has room for its files, and those of one file
+/// compressed in every way. With `all`, whatever goes together.
 pub(crate) fn shapes(all: bool) -> Vec<Recipe> {
     let archive = |manifest, format, descriptor_last| Container::Ova {
         manifest,
@@ -217,6 +217,15 @@ pub(crate) fn shapes(all: bool) -> Vec<Recipe> {
                     let form = form.clone();
                     shapes.push(Recipe { form, container, compression: stored(name), ..base.clone() });
                 }
+            }
+        }
+    }
+    // Its extents are members of the archive as well.
+    for subformat in IN_SEVERAL_FILES {
+        let form = Form::Vmdk { options: format!("subformat={subformat}"), sparse: "64k" };
+        for (number, container) in containers.into_iter().enumerate().skip(1) {
+            if all || matches!(number, 2 | 5) {
+                shapes.push(Recipe { form: form.clone(), container, compression: None, ..base.clone() });
             }
         }
     }
