@@ -13,7 +13,7 @@ use crate::support::mounts::Fs;
 use crate::support::needs::Need;
 
 /// The classes, and how many cases each has.
-const CLASSES: [(&str, usize); 40] = [
+const CLASSES: [(&str, usize); 41] = [
     ("text-descriptor", 30),
     ("extents", 26),
     ("parent", 16),
@@ -41,6 +41,7 @@ const CLASSES: [(&str, usize); 40] = [
     ("ovf-references", 31),
     ("ovf-numbers", 22),
     ("vmdk-in-ova", 14),
+    ("split-in-ova", 52),
     ("qcow2-header", 25),
     ("qcow2-tables", 9),
     ("encrypted", 6),
@@ -57,7 +58,7 @@ const CLASSES: [(&str, usize); 40] = [
 ];
 /// The most valuable cases, and the legal images.
 const FIRST: usize = 25;
-const CONTROLS: usize = 49;
+const CONTROLS: usize = 52;
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = CLASSES

@@ -29,6 +29,7 @@ CLASSES = {
     "ovf-references": "an OVF descriptor that refers to the network, the host, or nothing",
     "ovf-numbers": "capacities, sizes and numbers of disks that are not those of the package",
     "vmdk-in-ova": "a hostile VMDK as a member of a package",
+    "split-in-ova": "a disk in several members of a package, whose names, sizes or forms do not fit",
     "qcow2-header": "a qcow2 whose header is cut, contradicts itself, or is of a version that only qemu reads",
     "qcow2-tables": "a qcow2 whose tables overflow, loop or inflate without end: nobody here parses them",
     "encrypted": "a disk that is encrypted, said so or not",

@@ -10,6 +10,7 @@ import compressed
 import formats
 import ova_manifest
 import ova_ovf
+import ova_split
 import ova_tar
 import qcow2
 import records
@@ -30,6 +31,7 @@ PARTS = (
     ova_tar,
     ova_manifest,
     ova_ovf,
+    ova_split,
     qcow2,
     vhd,
     vhdx,
