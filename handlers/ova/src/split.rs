@@ -9,7 +9,6 @@ use landfall_unpack::{Disk, Stored};
 
 use crate::descriptor::DiskEntry;
 use crate::role::Role;
-use crate::tar::HEADERS_MAX;
 
 /// A disk of which extents are missing.
 pub(crate) struct SplitDisk<D> {
@@ -33,8 +32,9 @@ impl Part {
     }
 }
 
-/// The extents of `descriptor` that members hold. `taken` says of a name whether something else is in that member.
-pub(crate) fn parts(descriptor: Descriptor, taken: impl Fn(&str) -> bool) -> Result<Vec<Part>> {
+/// The extents of `descriptor` that members hold, of which there can be `most`. `taken` says of a name whether something
+/// else is in that member.
+pub(crate) fn parts(descriptor: Descriptor, most: usize, taken: impl Fn(&str) -> bool) -> Result<Vec<Part>> {
     let mut parts: Vec<Part> = Vec::new();
     let mut names = HashSet::new();
     let mut next = 0_u64;
@@ -45,7 +45,7 @@ pub(crate) fn parts(descriptor: Descriptor, taken: impl Fn(&str) -> bool) -> Res
         if extent.kind == ExtentKind::Zero {
             continue;
         }
-        if parts.len() >= HEADERS_MAX {
+        if parts.len() >= most {
             return Err(missing());
         }
         if Role::of(&extent.name) != Role::File || taken(&extent.name) || !names.insert(extent.name.clone()) {
@@ -73,9 +73,9 @@ impl<D: Disk> SplitDisk<D> {
         self.parts.iter().any(|part| part.name() == name)
     }
 
-    /// Whether no member is missing.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.parts.is_empty()
+    /// How many members are missing.
+    pub(crate) fn missing(&self) -> usize {
+        self.parts.len()
     }
 
     /// Unpacks the member `name`, which is then no longer missing.

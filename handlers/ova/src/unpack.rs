@@ -15,7 +15,7 @@ use crate::manifest::{MANIFEST_MAX, Manifest};
 use crate::operation::{Opening, Operation, Terms, members};
 use crate::role::Role;
 use crate::split::{self, SplitDisk};
-use crate::tar::{Archive, Member};
+use crate::tar::{Archive, HEADERS_MAX, Member};
 use crate::vmdk::{self, Vmdk};
 use crate::xml::DOCUMENT_MAX;
 use crate::{manifest, raw};
@@ -216,7 +216,9 @@ impl<'a, O: Operation> Package<'a, '_, O> {
             Vmdk::Disk(output) => self.close(disk, output),
             Vmdk::Descriptor(descriptor) => {
                 let bytes = descriptor.disk_bytes()?;
-                let parts = split::parts(descriptor, |name| self.is_used(name))?;
+                // All that are missing are members, each another one.
+                let missing = self.split.iter().map(SplitDisk::missing).sum();
+                let parts = split::parts(descriptor, HEADERS_MAX.saturating_sub(missing), |name| self.is_used(name))?;
                 let output = self.opening(disk).open(bytes)?;
                 let gone: Vec<usize> = parts.iter().filter_map(|part| self.gone_by(part.name())).collect();
                 self.split.push(SplitDisk::new(disk.clone(), output, parts));
@@ -241,7 +243,7 @@ impl<'a, O: Operation> Package<'a, '_, O> {
         self.set_fate(index, Fate::Unpacked);
         let means = self.terms.means;
         self.with_contents(index, |contents| split.unpack(&name, contents, &means))?;
-        if split.is_whole() {
+        if split.missing() == 0 {
             let SplitDisk { entry, output, .. } = split;
             return self.close(&entry, output);
         }

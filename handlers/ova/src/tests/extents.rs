@@ -46,7 +46,7 @@ impl Usual {
         [("a.ovf", ovf), ("d.vmdk", descriptor), ("d-f001.vmdk", &self.one), ("d-f002.vmdk", &self.two)]
     }
 
-    /// Its members in their order, `lines` in the descriptor's place.
+    /// Its members in their order, with another descriptor.
     fn with(&self, descriptor: &str) -> Vec<u8> {
         archive(&self.members().map(|(name, bytes)| match name {
             "d.vmdk" => (name, descriptor.as_bytes()),
