@@ -3,6 +3,8 @@
 use landfall_handler_api::{Error, ErrorKind, OutputMeta, Result};
 use serde_json::{Map, Value, json};
 
+use crate::redact::visible_json;
+
 /// The name of the document.
 pub(crate) const DOCUMENT: &str = "disks.json";
 /// Its schema.
@@ -47,10 +49,10 @@ pub(crate) fn document(
     };
     let disks: Vec<Value> = disks.iter().enumerate().map(describe).collect();
     let document = json!({ "schema": SCHEMA, "image": image, "disks": disks, "machine": machine });
-    let mut text = serde_json::to_vec_pretty(&document)
+    let mut text = serde_json::to_string_pretty(&document)
         .map_err(|error| Error::new(ErrorKind::Internal, "disks-document", error.to_string()))?;
-    text.push(b'\n');
-    Ok(text)
+    text.push('\n');
+    Ok(visible_json(&text).into_bytes())
 }
 
 #[cfg(test)]
@@ -76,9 +78,11 @@ mod tests {
             meta.extra.insert(key.to_owned(), value);
         }
         let described = [Described { bytes: 512, meta: &meta }];
-        let machine = json!({ "vcpus": 2 });
+        let machine = json!({ "vcpus": 2, "name": "a\u{202e}b\u{9b}31m" });
         let text = document(Some("id"), &described, machine.as_object()).unwrap();
+        assert!(text.is_ascii(), "what is not seen is escaped");
         let document: Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(document["machine"], machine);
         let disk = json!({
             "file": "disk-0.raw", "bytes": 512, "format": "raw", "name": "vmdisk1", "controller": "scsi0"
         });

@@ -66,6 +66,21 @@ pub(crate) fn printable(text: &str) -> String {
     })
 }
 
+/// JSON with the characters that [`printable`] escapes as JSON's own escapes: the same values, safe to look at.
+pub(crate) fn visible_json(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |mut shown, character| {
+        // Outside of strings there are line feeds, and none of the others.
+        if character != '\n' && (character.is_control() || is_unseen(character)) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(character);
+        }
+        shown
+    })
+}
+
 /// Characters that are not seen, end lines, or turn the direction of the text around them, and so can make a line read as
 /// another: Unicode's format and separator characters.
 fn is_unseen(character: char) -> bool {
@@ -110,6 +125,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn visible_json_has_the_same_values(text: String, unseen in "[\\u{80}-\\u{a0}\\u{200b}-\\u{2064}\\u{e0000}-\\u{e007f}]{0,9}") {
+            let value = serde_json::json!({ text.as_str(): [&unseen, "é"] });
+            let shown = visible_json(&serde_json::to_string_pretty(&value).unwrap());
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+            prop_assert_eq!(printable(&shown.replace('\n', "")), shown.replace('\n', ""));
+        }
+
         #[test]
         fn a_secret_never_shows(user in "[a-z]{1,8}", secret in "[A-Z0-9/]{8,20}", path in "[a-z/]{0,20}") {
             for given in [

@@ -15,7 +15,7 @@ use crate::complaint;
 use crate::decision::locations;
 use crate::plugin::Progress;
 use crate::progress::Watch;
-use crate::redact::printable;
+use crate::redact::{printable, visible_json};
 use crate::route::Attempt;
 
 /// How often a line or a bar may change.
@@ -131,7 +131,7 @@ impl Drop for Bar {
 struct Lines;
 
 fn event(document: &serde_json::Value) {
-    complaint::line(document);
+    complaint::line(visible_json(&document.to_string()));
 }
 
 impl Watch for Lines {

@@ -22,6 +22,8 @@ use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
 use options::{Arguments, Command, ConfigCommand, HandlersCommand};
 
+use crate::redact::visible_json;
+
 /// Runs the command line; gives the exit status. `binary` is this program's file, for the processes that it starts.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
@@ -106,5 +108,5 @@ fn print_json(document: &impl serde::Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(document)
         .map_err(|error| Error::new(ErrorKind::Internal, "json", error.to_string()))?;
     text.push('\n');
-    answer::write(&text)
+    answer::write(&visible_json(&text))
 }
