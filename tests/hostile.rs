@@ -41,7 +41,7 @@ const CLASSES: [(&str, usize); 41] = [
     ("ovf-references", 31),
     ("ovf-numbers", 22),
     ("vmdk-in-ova", 14),
-    ("split-in-ova", 52),
+    ("split-in-ova", 57),
     ("qcow2-header", 25),
     ("qcow2-tables", 9),
     ("encrypted", 6),

@@ -3,6 +3,7 @@
 //! What is valid is made by `qemu-img`, `tar` and the compressions' own programs; what is not, by changing that.
 
 mod ova;
+mod readers;
 mod vmdk;
 
 use std::fs;
@@ -46,6 +47,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ];
     cases.extend(vmdk::cases());
     cases.extend(ova::cases());
+    cases.extend(readers::cases());
     cases
 }
 

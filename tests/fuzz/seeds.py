@@ -182,8 +182,8 @@ def packages():
     raw = ("d.img", disk)
     text = ("p.ovf", ovf([("d.vmdk", "vmdk.html#streamOptimized")], len(disk)))
     both = ("p.ovf", ovf([("d.vmdk", "vmdk.html"), ("d.img", "raw")], len(disk)))
-    parts = [("d-f001.vmdk", disk[: 3 * SECTOR]), ("d-f002.vmdk", disk[5 * SECTOR :])]
-    lines = f'RW 3 FLAT "d-f001.vmdk" 0\nRW 2 ZERO\nRW {len(parts[1][1]) // SECTOR} FLAT "d-f002.vmdk" 0'
+    parts = [("d-f001.vmdk", disk[: 3 * SECTOR]), ("d-f002.vmdk", disk[3 * SECTOR :])]
+    lines = f'# Parts\nRW 3 FLAT "d-f001.vmdk" 0\nRW {len(parts[1][1]) // SECTOR} FLAT "d-f002.vmdk" 0'
     sectors = len(disk) // SECTOR
     one = f'RW {sectors} SPARSE "disk.vmdk"'
     split = ("d.vmdk", descriptor("twoGbMaxExtentFlat", sectors).replace(one.encode(), lines.encode()))

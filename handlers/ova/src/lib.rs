@@ -22,7 +22,7 @@
 //!
 //! A disk's member is raw, a VMDK in one file, or the descriptor of a VMDK (monolithicFlat, twoGbMaxExtentFlat,
 //! twoGbMaxExtentSparse) whose extents are members of this archive. Each belongs to one extent of one disk; a flat one is
-//! exactly its extent. In a stream they are unpacked in any order, behind the descriptor.
+//! exactly its extent, and each is one that every reader finds. In a stream they are unpacked in any order, behind the descriptor.
 //!
 //! # Errors
 //!

@@ -42,9 +42,6 @@ pub(crate) fn parts(descriptor: Descriptor, most: usize, taken: impl Fn(&str) ->
         let at = next;
         // Their sum is known to be the number of the disk's bytes.
         next = next.saturating_add(extent.sectors.saturating_mul(SECTOR));
-        if extent.kind == ExtentKind::Zero {
-            continue;
-        }
         if parts.len() >= most {
             return Err(missing());
         }

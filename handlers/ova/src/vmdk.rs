@@ -30,7 +30,7 @@ pub(crate) fn unpack<O: Operation>(
     if !Descriptor::is_meant_by(&bytes) {
         return operation.vmdk(&Small(&bytes), means, open).map(Vmdk::Disk);
     }
-    let descriptor = Descriptor::parse(&bytes)?;
+    let descriptor = Descriptor::parse_split(&bytes)?;
     if descriptor.create_type.is_one_file() {
         let message = "a disk's descriptor is alone, and says that it is within the disk";
         return Err(Error::new(ErrorKind::Corrupt, "ova-extent-reference", message));

@@ -6,7 +6,7 @@
 
 use landfall_handler_api::{Error, ErrorKind, Result};
 
-use crate::extent_line::{Extent, ExtentKind, is_extent};
+use crate::extent_line::{Extent, ExtentKind, is_extent, is_plain};
 use crate::header::SECTOR;
 use crate::refusal::{corrupt, unsupported};
 
@@ -114,6 +114,25 @@ impl Descriptor {
             found.line(line.strip_suffix(b"\r").unwrap_or(line))?;
         }
         found.finish()
+    }
+
+    /// The descriptor of a disk whose extents are in other files: as [`Descriptor::parse`], and every reader finds these
+    /// extents. Otherwise `vmdk-extent-ambiguous` (`unsupported`).
+    ///
+    /// qemu's `vmdk_parse_extents` passes over lines that do not begin with `RW` or have no file, and takes an extent
+    /// behind a blank line once for each of the two.
+    pub fn parse_split(bytes: &[u8]) -> Result<Self> {
+        let descriptor = Self::parse(bytes)?;
+        let text = bytes.get(..text_len(bytes)).unwrap_or_default();
+        let mut behind_blank = false;
+        for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
+            if is_extent(line) && (behind_blank || !is_plain(line)) {
+                let message = "not every reader finds the extents that the descriptor has";
+                return Err(unsupported("vmdk-extent-ambiguous", message));
+            }
+            behind_blank = line.is_empty();
+        }
+        Ok(descriptor)
     }
 
     /// The descriptor of a disk that is whole in one file, whose header gives it `capacity` sectors.

@@ -38,6 +38,14 @@ pub(crate) fn is_extent(line: &[u8]) -> bool {
     [&b"RW"[..], b"RDONLY", b"NOACCESS"].iter().any(|it| access.eq_ignore_ascii_case(it))
 }
 
+/// Whether it is written as everybody does: `RW`, sectors, and `FLAT` or `SPARSE`, in capitals.
+pub(crate) fn is_plain(line: &[u8]) -> bool {
+    let (access, rest) = word(line);
+    let (_, rest) = word(rest);
+    let (kind, _) = word(rest);
+    access == b"RW" && matches!(kind, b"FLAT" | b"SPARSE")
+}
+
 impl Extent {
     /// A line of which [`is_extent`] is true.
     pub(crate) fn parse(line: &[u8]) -> Result<Self> {
