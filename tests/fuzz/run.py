@@ -215,7 +215,9 @@ def output_of(*command):
 
 
 def commit():
-    changed = output_of("git", "status", "--porcelain", "--untracked-files=no")
+    # What a run keeps is no change of what is fuzzed.
+    kept = [f":!{path.relative_to(ROOT)}" for path in (CORPUS, DOCUMENT)]
+    changed = output_of("git", "status", "--porcelain", "--untracked-files=no", "--", ".", *kept)
     return output_of("git", "rev-parse", "--short=12", "HEAD") + (", with changes" if changed else "")
 
 
