@@ -33,7 +33,7 @@ const CLASSES: [(&str, usize); 41] = [
     ("special-entries", 30),
     ("manifest", 61),
     ("xml", 40),
-    ("vmdk-header", 38),
+    ("vmdk-header", 42),
     ("vmdk-text", 24),
     ("vmdk-markers", 31),
     ("tar-header", 32),

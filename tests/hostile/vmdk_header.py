@@ -54,6 +54,9 @@ def _fields(corpus: Corpus) -> None:
         ("overhead-within-the-descriptor", corrupt("vmdk-overhead"), {"overhead": 20}),
         ("overhead-beyond-the-end", corrupt("unexpected-end"), {"overhead": 1 << 40}),
         ("overhead-near-2-64", corrupt("vmdk-overhead"), {"overhead": 2**64 - 1}),
+        ("overhead-beyond-signed-offsets", corrupt("vmdk-overhead"), {"overhead": (1 << 54) + 9}),
+        ("directory-beyond-signed-offsets", corrupt("vmdk-table-overlap"), {"directory": 1 << 54}),
+        ("directory-far-away", corrupt("vmdk-table-overlap"), {"directory": 1 << 40}),
         ("capacity-of-another-disk", corrupt("vmdk-capacity-mismatch"), {"capacity": SECTORS + 128}),
     ]:
         image = _stream()
@@ -64,6 +67,7 @@ def _fields(corpus: Corpus) -> None:
         ("sparse-compression-without-its-flag", corrupt("vmdk-compression"), {"compression": 1}),
         ("sparse-as-a-stream", create_type, {"flags": plain | COMPRESSED | MARKERS, "compression": 1}),
         ("sparse-directory-at-the-end", unsupported("vmdk-directory-at-end"), {"directory": AT_END}),
+        ("sparse-directory-beyond-signed-offsets", corrupt("vmdk-table-overlap"), {"directory": 1 << 54}),
         ("sparse-overhead-near-2-64", corrupt("vmdk-grain-overlap"), {"overhead": 2**64 - 1}),
     ]:
         image = sparse(BROAD)

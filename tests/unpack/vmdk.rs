@@ -19,6 +19,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("vmdk_compressed", compressed),
         case("vmdk_of_several_files", of_several_files),
         case("vmdk_changed", changed),
+        case("vmdk_changed_in_front_of_a_good_one", changed_in_front),
         case("vmdk_claimed_to_be_raw", claimed_raw),
         case("vmdk_nested", nested),
     ]
@@ -98,6 +99,45 @@ fn changed(world: &World) {
         }
         assert!(refused * 3 > places.len(), "{subformat}: {refused} of {} were refused", places.len());
     }
+}
+
+/// What an unpacker says of bytes that are not the image rules out neither it nor the next location.
+fn changed_in_front(world: &World) {
+    let shop = Workshop::new(world);
+    let good = shop.convert("disk.vmdk", "vmdk", "subformat=streamOptimized");
+    let bytes = fs::read(&good).unwrap();
+    // Signature, version, flags, grain size, table size, overhead; and grains.
+    let places = [0, 4, 8, 20, 44, 71, 70_000];
+    let (mut unsupported, mut kinds) = (0, Vec::new());
+    for at in places {
+        let mut bad = bytes.clone();
+        bad[at] ^= 0x40;
+        let bad_file = shop.sandbox.store("bad.vmdk");
+        fs::write(&bad_file, &bad).unwrap();
+        for way in WAYS {
+            let form = json!({ "disk_format": "vmdk" });
+            let mut record = shop.record(&good, way, &form);
+            let first = shop.record(&bad_file, way, &form)["locations"][0].clone();
+            record["locations"] = json!([first, record["locations"][0]]);
+            let answer = shop.sandbox.place_value(&record, "disk");
+            let document = answer.success();
+            let attempts = document["attempts"].as_array().unwrap();
+            assert_eq!(
+                (&attempts[0]["code"], attempts.len()),
+                (&json!("digest-mismatch"), 2),
+                "{at} {way}: {document:#}"
+            );
+            crate::support::disk::assert_same_bytes(&shop.disk, &shop.sandbox.out("disk"));
+            fs::remove_file(shop.sandbox.out("disk")).unwrap();
+            // The control: what the unpacker itself says of those bytes, where they are said to be the image.
+            let alone = shop.sandbox.place_value(&shop.record(&bad_file, way, &form), "disk");
+            let kind = alone.document()["error"]["kind"].as_str().unwrap_or("none").to_owned();
+            unsupported += usize::from(kind == "unsupported");
+            kinds.push(kind);
+        }
+    }
+    assert!(unsupported >= 2, "{kinds:?}");
+    shop.sandbox.only(&[]);
 }
 
 fn claimed_raw(world: &World) {

@@ -18,6 +18,10 @@ pub enum Coding {
     },
 }
 
+/// Read buffers that a job keeps for its pieces. The stored bytes of a window are in two, or three; whoever puts other bytes
+/// between them must not have a buffer kept for each piece.
+const BUFFERS_MAX: usize = 3;
+
 /// Some bytes of one window, and how they are stored.
 pub(crate) struct Piece {
     stored: Bytes,
@@ -45,13 +49,15 @@ pub struct Job {
     /// worth to be cleared.
     memory: Vec<u8>,
     filled: usize,
+    /// How many buffers its pieces are in.
+    buffers: usize,
     pub(crate) pieces: Vec<Piece>,
 }
 
 impl Job {
     /// Makes it an empty job, which keeps its memory.
     pub(crate) fn clear(&mut self) {
-        self.filled = 0;
+        (self.filled, self.buffers) = (0, 0);
         self.pieces.clear();
     }
 
@@ -84,8 +90,18 @@ impl Job {
         self.memory.get_mut(room).unwrap_or_default()
     }
 
-    /// As [`Job::room`], of bytes that stay where they were read to.
+    /// As [`Job::room`], of bytes that stay where they were read to, unless that is a buffer too many.
     pub fn add(&mut self, offset: u64, len: usize, coding: Coding, stored: Shared) {
+        let is_kept = self.pieces.iter().rev().any(|piece| match &piece.stored {
+            Bytes::Shared(other) => other.is_beside(&stored),
+            Bytes::Own(_) => false,
+        });
+        if !is_kept && self.buffers >= BUFFERS_MAX {
+            let bytes = stored.bytes();
+            self.room(offset, len, coding, bytes.len()).copy_from_slice(bytes);
+            return;
+        }
+        self.buffers = self.buffers.saturating_add(usize::from(!is_kept));
         self.push(offset, len, coding, Bytes::Shared(stored));
     }
 
@@ -105,9 +121,49 @@ impl Job {
 
 #[cfg(test)]
 mod tests {
+    use landfall_handler_api::Result;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::reader::{CHUNK, StoredReader};
+    use crate::stored::Stored;
+
+    /// Bytes of which one in so many is a piece's, read front to back.
+    struct Sparse;
+
+    impl Stored for Sparse {
+        fn size(&self) -> Option<u64> {
+            None
+        }
+
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+            buffer.iter_mut().zip(offset..).for_each(|(byte, at)| *byte = at.to_le_bytes()[2]);
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn pieces_that_lie_apart_keep_few_buffers() {
+        let mut reader = StoredReader::new(&Sparse);
+        let mut job = Job::default();
+        let expected: Vec<Vec<u8>> = (0..256_u64)
+            .map(|number| {
+                let piece = reader.share(4096).unwrap();
+                let bytes = piece.bytes().to_vec();
+                job.add(number * 4096, 4096, Coding::Plain, piece);
+                reader.seek(reader.position() + CHUNK as u64);
+                bytes
+            })
+            .collect();
+        let buffers = job.pieces.iter().filter(|piece| matches!(piece.stored, Bytes::Shared(_))).count();
+        assert_eq!((job.pieces.len(), buffers), (256, BUFFERS_MAX));
+        let found: Vec<&[u8]> = job.pieces.iter().map(|piece| job.stored(piece)).collect();
+        assert_eq!(found, expected);
+        // The control: of what lies together all stays where it was read to.
+        let (mut reader, mut job) = (StoredReader::new(&Sparse), Job::default());
+        (0..256_u64).for_each(|number| job.add(number * 4096, 4096, Coding::Plain, reader.share(4096).unwrap()));
+        assert!(job.pieces.iter().all(|piece| matches!(piece.stored, Bytes::Shared(_))));
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]

@@ -34,6 +34,11 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Whether both are parts of one buffer.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.buffer, &other.buffer)
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         self.buffer.get(self.range.clone()).unwrap_or_default()

@@ -52,7 +52,9 @@ pub(crate) fn feed(
 
 /// Goes to the first grain; what is passed over must be there, so that no cut goes unnoticed.
 fn to_first_grain(reader: &mut StoredReader<'_>, header: &Header) -> Result<()> {
-    let first = header.overhead.checked_mul(SECTOR).filter(|first| *first >= reader.position());
+    // Offsets are those of files, which are signed.
+    let is_offset = |first: &u64| *first >= reader.position() && i64::try_from(*first).is_ok();
+    let first = header.overhead.checked_mul(SECTOR).filter(is_offset);
     let first = first.ok_or_else(|| corrupt("vmdk-overhead", "grains begin where the tables or nothing can be"))?;
     if first > reader.position() {
         reader.seek(first.saturating_sub(1));

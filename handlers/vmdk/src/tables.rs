@@ -51,7 +51,9 @@ pub(crate) fn read_tables(
     while let Some(Reverse(place)) = places.pop() {
         let sectors = if place.table.is_some() { header.table_sectors() } else { header.directory_sectors() };
         let region = place.sector..place.sector.checked_add(sectors).ok_or_else(overlap)?;
-        let start = place.sector.checked_mul(SECTOR).ok_or_else(overlap)?;
+        // Offsets are those of files, which are signed.
+        let start =
+            place.sector.checked_mul(SECTOR).filter(|start| i64::try_from(*start).is_ok()).ok_or_else(overlap)?;
         if region.start < within.start || region.end > within.end {
             return Err(overlap());
         }

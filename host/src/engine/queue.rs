@@ -14,7 +14,7 @@ use super::lane::locked;
 use super::least_rate::{LeastRate, Window};
 use super::limits::NodeLimits;
 use super::pump::CHUNK;
-use super::shape::is_about_bytes;
+use super::shape::{is_about_bytes, is_verdict};
 use super::{too_large, written};
 use crate::cancel::Cancel;
 use crate::digest::{Digest, Hasher};
@@ -43,6 +43,8 @@ pub(super) struct Queue {
     size: Option<u64>,
     /// Whether a filter gives the bytes.
     inflated: bool,
+    /// Whether the digest of what is put in is wanted.
+    hashes: bool,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -88,6 +90,7 @@ impl Queue {
     /// For an input of `size` bytes, if that is known.
     pub(super) fn new(size: Option<u64>, hasher: Option<Hasher>) -> Result<Self> {
         let spare = Spare::default();
+        let hashes = hasher.is_some();
         let hashing = hasher.map(|mut hasher| {
             let (chunks, todo) = sync_channel::<Chunk>(WAITING);
             let spare = Arc::clone(&spare);
@@ -112,7 +115,7 @@ impl Queue {
             reader: Reader::Reads,
             cancel: None,
         };
-        Ok(Self { size, inflated: false, state: Mutex::new(state), changed: Condvar::new() })
+        Ok(Self { size, inflated: false, hashes, state: Mutex::new(state), changed: Condvar::new() })
     }
 
     /// For what a filter gives.
@@ -153,9 +156,9 @@ impl Queue {
             // What the filter said itself.
             Some(error) if self.inflated && passed_on(error) => Reader::Ended,
             // Few stored bytes may be inflated to no end of others.
-            Some(error) if is_about_bytes(error) && self.inflated => Reader::Condemns,
+            Some(error) if is_verdict(error) && self.inflated => Reader::Condemns,
             // Whether bytes are to blame is known only when all of them were hashed.
-            Some(error) if is_about_bytes(error) => Reader::Ended,
+            Some(error) if is_about_bytes(error) || (self.hashes && is_verdict(error)) => Reader::Ended,
             Some(_) => Reader::Refuses,
         };
         state.chunks.clear();
