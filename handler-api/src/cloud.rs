@@ -78,6 +78,9 @@ pub enum CloudLogin {
     Token {
         /// The token.
         token: String,
+        /// Whether it is used as it is all the same: then Keystone is only asked for its services, and the scope is its own.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keep: bool,
     },
     /// A user of Swift's own v1 authentication.
     V1 {

@@ -69,7 +69,7 @@ pub(crate) fn token(head: &str) -> Option<&str> {
 pub(crate) fn images(endpoint: &str, token: &str) -> Images {
     let mut cloud = Cloud::default();
     cloud.name = "site".to_owned();
-    cloud.login = CloudLogin::Token { token: token.to_owned() };
+    cloud.login = CloudLogin::Token { token: token.to_owned(), keep: false };
     cloud.endpoints.insert("image".to_owned(), endpoint.to_owned());
     let mut config = Config::default();
     config.redirects = 0;

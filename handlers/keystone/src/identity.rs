@@ -81,7 +81,7 @@ impl Identity {
         let denied = |code, message: &str| Err(Error::new(ErrorKind::Denied, code, self.told(message)));
         match &self.cloud.login {
             CloudLogin::None => denied("no-login", "the server wants a token, and there is no login to get one by"),
-            CloudLogin::Token { .. } if self.cloud.auth_url.is_none() => {
+            CloudLogin::Token { keep, .. } if *keep || self.cloud.auth_url.is_none() => {
                 denied("token-expired", "the server does not take the token, and there is no login to get another by")
             }
             _ => self.session_but(Some(stale), system).await,
@@ -130,8 +130,12 @@ impl Identity {
         let ready = |token| Session::new(token, Endpoints::new(cloud, Vec::new()), Instant::now(), None);
         let made = match &cloud.login {
             CloudLogin::None => Ok(ready(None)),
-            CloudLogin::Token { token: text } if cloud.auth_url.is_none() => match token(text.as_bytes()) {
+            CloudLogin::Token { token: text, .. } if cloud.auth_url.is_none() => match token(text.as_bytes()) {
                 Some(token) => Ok(ready(Some(token))),
+                None => Err(bad_login("the token is none that a header can have")),
+            },
+            CloudLogin::Token { token: text, keep: true } => match token(text.as_bytes()) {
+                Some(token) => v3::keep(cloud, token, connections, trusted, system).await,
                 None => Err(bad_login("the token is none that a header can have")),
             },
             CloudLogin::V1 { user, key } => v1::log_in(cloud, (user, key), connections, trusted, system).await,
@@ -162,7 +166,7 @@ impl Drop for Identity {
         match &mut self.cloud.login {
             CloudLogin::Password { password: secret, .. }
             | CloudLogin::ApplicationCredential { secret, .. }
-            | CloudLogin::Token { token: secret }
+            | CloudLogin::Token { token: secret, .. }
             | CloudLogin::V1 { key: secret, .. } => wipe(secret),
             _ => {}
         }

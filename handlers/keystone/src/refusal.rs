@@ -37,9 +37,10 @@ impl Asked {
         self.error(ErrorKind::Corrupt, "bad-answer", &format!("answered {what}"))
     }
 
-    /// Of a 404 to a login by a token: so Keystone answers where the token is unknown, or has expired.
-    pub(crate) fn unknown_token(self) -> Error {
-        let message = format!("{} does not know the token, or is not where auth_url says (404)", self.name());
+    /// Of a 401 or 404 to a login by a token: so Keystone answers where the token is unknown, or has expired.
+    pub(crate) fn unknown_token(self, status: StatusCode) -> Error {
+        let message =
+            format!("{} does not know the token, or is not where auth_url says ({})", self.name(), status.as_u16());
         Error::new(ErrorKind::Denied, "token-expired", message).scoped(Scope::Location)
     }
 

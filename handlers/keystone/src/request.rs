@@ -103,7 +103,7 @@ pub(crate) fn body(cloud: &Cloud) -> Result<Vec<u8>> {
             // It has its own scope, and Keystone refuses another.
             (Identity { methods, application_credential: Some(credential), ..Identity::default() }, None)
         }
-        CloudLogin::Token { token } => {
+        CloudLogin::Token { token, .. } => {
             let identity = Identity { methods: ["token"], token: Some(Token { id: token }), ..Identity::default() };
             (identity, scope(&cloud.scope)?)
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use landfall_handler_api::{Cloud, Error, ErrorKind, Result, Scope};
+use landfall_handler_api::{Cloud, CloudLogin, Error, ErrorKind, Result, Scope};
 
 use super::resolve;
 use crate::complaint::complain;
@@ -21,7 +21,7 @@ const CATALOG_SERVICE: &str = "catalog.service";
 pub(crate) const LOGINS: [&str; 3] = [STORE_CLOUD, CATALOG_CLOUD, CATALOG_SERVICE];
 
 /// Logins by the names of the secrets that hold them. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Logins {
     /// Each a [`Cloud`] in JSON.
     known: Arc<Vec<(&'static str, Vec<u8>)>>,
@@ -44,9 +44,13 @@ impl Logins {
         Self { known: Arc::new(known) }
     }
 
-    /// Those for an image of a Glance of this cloud.
-    pub(crate) fn of_catalog(config: &Config, cloud: &str, service: Option<&str>) -> Result<Self> {
-        let mut known = vec![(CATALOG_CLOUD, json(config, cloud)?)];
+    /// Those for an image of a Glance of this cloud. With a `token`, it is that which the Glance is asked with.
+    pub(crate) fn of_catalog(config: &Config, cloud: &str, service: Option<&str>, token: Option<&str>) -> Result<Self> {
+        let asking = match token {
+            None => json(config, cloud)?,
+            Some(token) => with_token(config, cloud, token)?,
+        };
+        let mut known = vec![(CATALOG_CLOUD, asking)];
         if let Some(service) = service {
             known.push((CATALOG_SERVICE, json(config, service)?));
         }
@@ -79,10 +83,25 @@ impl fmt::Debug for Logins {
 }
 
 fn json(config: &Config, name: &str) -> Result<Vec<u8>> {
-    let none = || {
-        let message = format!("there is no cloud {}", crate::redact::printable(name));
-        Error::new(ErrorKind::Invalid, "cloud-login", message).scoped(Scope::Request)
-    };
-    let cloud: Cloud = resolve(name, config.clouds.get(name).ok_or_else(none)?)?;
-    serde_json::to_vec(&cloud).map_err(|_| none())
+    written(name, &read(config, name)?)
+}
+
+/// The same cloud, as whoever has `token` may use it.
+fn with_token(config: &Config, name: &str, token: &str) -> Result<Vec<u8>> {
+    let mut cloud = read(config, name)?;
+    cloud.login = CloudLogin::Token { token: token.to_owned(), keep: true };
+    written(name, &cloud)
+}
+
+fn read(config: &Config, name: &str) -> Result<Cloud> {
+    resolve(name, config.clouds.get(name).ok_or_else(|| no_cloud(name))?)
+}
+
+fn written(name: &str, cloud: &Cloud) -> Result<Vec<u8>> {
+    serde_json::to_vec(cloud).map_err(|_| no_cloud(name))
+}
+
+fn no_cloud(name: &str) -> Error {
+    let message = format!("there is no cloud {}", crate::redact::printable(name));
+    Error::new(ErrorKind::Invalid, "cloud-login", message).scoped(Scope::Request)
 }

@@ -162,7 +162,9 @@ impl Options {
                 let secret = self.needs(cloud, "application_credential_secret")?;
                 CloudLogin::ApplicationCredential { id, name, user, secret }
             }
-            "token" | "v3token" | "admin_token" => CloudLogin::Token { token: self.needs(cloud, "token")? },
+            "token" | "v3token" | "admin_token" => {
+                CloudLogin::Token { token: self.needs(cloud, "token")?, keep: false }
+            }
             // As python-swiftclient's plugin of this name puts them together.
             "v1password" => {
                 let user = self.needs(cloud, "username")?;

@@ -267,7 +267,7 @@ fn where_a_record_names_keystone_its_address_is_checked() {
 #[test]
 fn a_ready_token_is_used_as_it_is_and_cannot_be_renewed() {
     let mut ready = Cloud::default();
-    ready.login = CloudLogin::Token { token: "CANARY".to_owned() };
+    ready.login = CloudLogin::Token { token: "CANARY".to_owned(), keep: false };
     ready.endpoints.insert("image".to_owned(), "http://glance:9292/".to_owned());
     let ready = identity(ready, true);
     let url: Url = "http://glance:9292/v2/images".parse().unwrap();
@@ -282,7 +282,7 @@ fn a_ready_token_is_used_as_it_is_and_cannot_be_renewed() {
         assert!(!error.message().contains("CANARY"));
     });
     let mut bad = Cloud::default();
-    bad.login = CloudLogin::Token { token: "CANARY\n".to_owned() };
+    bad.login = CloudLogin::Token { token: "CANARY\n".to_owned(), keep: false };
     let error = wait(identity(bad, true).session(&NoTrust)).err().unwrap();
     assert_eq!(error.code(), "bad-login");
     assert!(!error.message().contains("CANARY"));
@@ -291,7 +291,7 @@ fn a_ready_token_is_used_as_it_is_and_cannot_be_renewed() {
 #[test]
 fn a_token_with_a_keystone_is_exchanged_for_another() {
     let server = granting(ONE_HOUR);
-    let mut cloud = cloud(&server.url("/v3"), CloudLogin::Token { token: "first".to_owned() });
+    let mut cloud = cloud(&server.url("/v3"), CloudLogin::Token { token: "first".to_owned(), keep: false });
     cloud.scope.project_id = Some("p".to_owned());
     let identity = identity(cloud, true);
     wait(async {
@@ -305,11 +305,53 @@ fn a_token_with_a_keystone_is_exchanged_for_another() {
 }
 
 #[test]
+fn a_kept_token_is_asked_about_and_used_as_it_is() {
+    let kept = || CloudLogin::Token { token: "CANARY".to_owned(), keep: true };
+    let valid = granted("another", ONE_HOUR, CATALOG).strip_prefix(b"HTTP/1.1 201 Created").unwrap().to_vec();
+    let valid = [b"HTTP/1.1 200 OK".as_slice(), &valid].concat();
+    let server = TestServer::new(move |_, _| Some(valid.clone()));
+    let mut cloud_of = cloud(&server.url("/v3"), kept());
+    // Its scope is its own.
+    cloud_of.scope.project_id = Some("p".to_owned());
+    let identity_of = identity(cloud_of, true);
+    wait(async {
+        let session = identity_of.session(&NoTrust).await.unwrap();
+        assert_eq!(token_of(&session), "CANARY");
+        assert_eq!(session.endpoint("object-store").unwrap().as_str(), "http://swift:8080/v1/AUTH_x");
+        let error = identity_of.renewed(&session, &NoTrust).await.err().unwrap();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Denied, "token-expired"));
+    });
+    let asked = server.asked();
+    assert_eq!(asked.len(), 1);
+    assert!(asked[0].head.starts_with("GET /v3/auth/tokens HTTP/1.1\r\n") && asked[0].body.is_empty());
+    assert_eq!((asked[0].header("x-auth-token"), asked[0].header("x-subject-token")), (Some("CANARY"), Some("CANARY")));
+    let refusals = [
+        ("404 Not Found", "CANARY", "token-expired"),
+        ("401 Unauthorized", "CANARY", "token-expired"),
+        ("403 Forbidden", "CANARY", "keystone-forbidden"),
+        ("200 OK", "CANARY", "keystone-bad-answer"),
+        ("200 OK", "{\"token\":{\"expires_at\":\"CANARY\"}}", "keystone-bad-answer"),
+    ];
+    for (status, body, code) in refusals {
+        let bytes = answer(status, "", body);
+        let server = TestServer::new(move |_, _| Some(bytes.clone()));
+        let error = wait(identity(cloud(&server.url("/v3"), kept()), true).session(&NoTrust)).err().unwrap();
+        assert_eq!((error.code(), error.scope()), (code, Scope::Location), "{status} {body}");
+        assert!(!error.message().contains("CANARY"), "{}", error.message());
+    }
+    let bad = CloudLogin::Token { token: "CANARY\n".to_owned(), keep: true };
+    assert_eq!(
+        wait(identity(cloud("http://127.0.0.1:1/v3", bad), true).session(&NoTrust)).err().unwrap().code(),
+        "bad-login"
+    );
+}
+
+#[test]
 fn keystone_knows_no_expired_token() {
     for (status, code) in [("404 Not Found", "token-expired"), ("401 Unauthorized", "keystone-denied")] {
         let bytes = answer(status, "", "CANARY");
         let server = TestServer::new(move |_, _| Some(bytes.clone()));
-        let login = CloudLogin::Token { token: "CANARY".to_owned() };
+        let login = CloudLogin::Token { token: "CANARY".to_owned(), keep: false };
         let error = wait(identity(cloud(&server.url("/v3"), login), true).session(&NoTrust)).err().unwrap();
         assert_eq!((error.kind(), error.code(), error.scope()), (ErrorKind::Denied, code, Scope::Location));
         assert!(!error.message().contains("CANARY"));

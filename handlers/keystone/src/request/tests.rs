@@ -90,7 +90,7 @@ fn the_scope_is_what_the_entry_says() {
         (of(&|scope| scope.domain_name = text("D")), json!({"domain": {"name": "D"}})),
         (of(&|scope| scope.system = true), json!({"system": {"all": true}})),
     ] {
-        let login = CloudLogin::Token { token: "CANARY".to_owned() };
+        let login = CloudLogin::Token { token: "CANARY".to_owned(), keep: false };
         let identity = json!({"methods": ["token"], "token": {"id": "CANARY"}});
         assert_eq!(asked(login, scope.clone()).unwrap(), json!({"auth": {"identity": identity, "scope": expected}}));
         assert_eq!(asked(password(id("u")), scope).unwrap()["auth"]["scope"], expected);
