@@ -1,5 +1,6 @@
 //! Images by their UUID: real Keystone, Glance and Swift.
 
+mod agent;
 mod logins;
 mod orders;
 mod outages;
@@ -18,7 +19,7 @@ use crate::support::world::World;
 type Test = fn(&World);
 
 pub(crate) fn cases() -> Vec<Case> {
-    let both: [(&str, Test); 19] = [
+    let both: [(&str, Test); 20] = [
         ("from_swift_by_its_uuid", orders::from_swift_by_its_uuid),
         ("from_the_file_store_without_a_copy_through_glance", orders::from_the_file_store),
         ("a_large_object_of_glance_s_own_making", orders::large_object),
@@ -38,6 +39,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("one_after_the_other_is_down", outages::one_by_one),
         ("another_catalog_has_it", outages::another_catalog),
         ("glance_is_killed_in_its_own_download", outages::midway),
+        ("the_agent_asks_with_each_caller_s_token", agent::tokens),
     ];
     let case = |(name, test): (&str, Test)| Case::new(format!("glance::{name}"), test).needs(&NEEDS);
     let clouds = [

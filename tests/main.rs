@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+mod agent;
 mod canary;
 mod chains;
 mod command_line;
@@ -72,6 +73,7 @@ fn cases() -> Vec<Case> {
         differential::cases(),
         oslo::cases(),
         hostile::cases(),
+        agent::cases(),
         together::cases(),
         halfway::cases(),
         remembered::cases(),

@@ -24,6 +24,9 @@ pub(crate) struct Decision {
     pub(crate) image: Option<String>,
     /// The node's name.
     pub(crate) node: String,
+    /// The user that it was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) caller: Option<u32>,
     /// The criteria, the most significant first.
     pub(crate) strategy: Vec<String>,
     /// `handler-first` or `location-first`.
@@ -118,8 +121,9 @@ pub(crate) struct AttemptOutcome<'a> {
 
 impl Decision {
     /// A decision about `record` that has not been made yet.
-    pub(crate) fn about(record: &ImageRecord, config: &Config) -> Self {
+    pub(crate) fn about(record: &ImageRecord, config: &Config, caller: u32) -> Self {
         Self {
+            caller: Some(caller),
             image: record.id.as_deref().map(redact::printable),
             node: redact::printable(&config.node),
             strategy: config.selection.criteria().iter().map(|criterion| criterion.name().to_owned()).collect(),

@@ -2,6 +2,9 @@
 //!
 //! `place.rs` is the straight way of a request; each of its steps is a module of its own here.
 
+mod advice;
+mod agent;
+
 mod cancel;
 mod catalog;
 pub mod cli;
@@ -17,14 +20,18 @@ mod faults;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod hooks;
 mod identity;
 mod ledger;
+mod loading;
 mod place;
 mod plugin;
 mod progress;
 mod publish;
+mod rate;
 mod redact;
 mod removal;
+mod report;
 mod route;
 mod selection;
 mod shaping;

@@ -16,7 +16,7 @@ use crate::identity::FileVersion;
 use crate::ledger::{Deed, Facts, Job, Ledger, Subject};
 use crate::plugin::{CallContext, Handler};
 use crate::progress::Watch;
-use crate::publish::{self, Dress, Published, publish, publish_directory};
+use crate::publish::{self, Dress, Part, Published, publish, publish_directory};
 use crate::redact;
 use crate::route::{Asked, Attempt, Chain, Form, Plan, route};
 use crate::selection::select;
@@ -51,6 +51,10 @@ pub(crate) struct Order<'a> {
     pub(crate) dress: Dress,
     /// Place it without a digest to verify it by.
     pub(crate) allow_unhashed: bool,
+    /// Whether an interrupted download is gone on with for any target in the same directory, not for this one alone.
+    pub(crate) shared: bool,
+    /// The user that it is placed for.
+    pub(crate) caller: u32,
 }
 
 /// This node: its configuration, handlers in the operator's order, and ledger.
@@ -74,6 +78,18 @@ pub(crate) struct Placed {
     pub(crate) facts: Facts,
 }
 
+/// Verified bytes that have no name yet.
+pub(crate) struct Landed {
+    /// Where they are; the first disk, where there are several.
+    pub(crate) stage: Stage,
+    /// How they came.
+    pub(crate) moved: Moved,
+    /// What the ledger is to know of them.
+    pub(crate) facts: Facts,
+    /// What is worth knowing of them.
+    pub(crate) remark: Option<String>,
+}
+
 impl Node<'_> {
     /// Places the disk that `order` asks for. `decision` is filled in on the way, whatever comes of it.
     pub(crate) fn place(
@@ -84,32 +100,60 @@ impl Node<'_> {
         watch: &dyn Watch,
     ) -> Result<Placed> {
         let target = Arc::new(self.open_target(order)?);
+        self.place_at(&target, order, decision, cancel, watch)
+    }
+
+    /// As [`Node::place`], at a target that was opened and found free.
+    pub(crate) fn place_at(
+        &self,
+        target: &Arc<Target>,
+        order: &Order<'_>,
+        decision: &mut Decision,
+        cancel: &Cancel,
+        watch: &dyn Watch,
+    ) -> Result<Placed> {
         let job = self.ledger.begin_job()?;
+        self.land(target, order, decision, cancel, watch, &mut |mut landed, trials| {
+            let published = self.publish(&mut landed, order, &job)?; // 6
+            if let Some(remark) = &landed.remark {
+                trials.note(remark);
+            }
+            let placed = self.record(&landed, order, trials.decision(), &published)?; // 7
+            self.remember(&landed.moved, &trials.attempt()?.expected);
+            Ok(placed)
+        })
+    }
+
+    /// Steps 1 to 5. What was verified is given to `finish`; what that fails with is a failure of the attempt.
+    pub(crate) fn land<T>(
+        &self,
+        target: &Arc<Target>,
+        order: &Order<'_>,
+        decision: &mut Decision,
+        cancel: &Cancel,
+        watch: &dyn Watch,
+        finish: &mut dyn FnMut(Landed, &mut Trials<'_>) -> Result<T>,
+    ) -> Result<T> {
         let selection = select(&order.image.record, self.config); // 1
         let plan = self.route(order, &selection, decision, cancel)?; // 2
         let mut trials = Trials::new(plan, order.image, self.ledger, decision, cancel, watch);
         while trials.next_attempt() {
-            let mut place = || -> Result<Placed> {
-                let mut stage = Stage::open(&target, self.config.stage_keep, order.dress.owner)?; // 3
-                let mut moved = self.move_bytes(order, &mut trials, &mut stage)?; // 4
+            let mut land = || -> Result<T> {
+                let mut stage = Stage::open(target, self.config.stage_keep, order.dress.owner)?; // 3
+                let moved = self.move_bytes(order, &mut trials, &mut stage)?; // 4
+                stage.has_its_bytes();
                 let attempt = trials.attempt()?;
                 let verified = verify(&moved, &stage, &attempt.expected, self.ledger); // 5
                 // Its bytes are all there, and would be as wrong the next time.
                 let verified = verified.inspect_err(|_| stage.forget_progress())?;
                 let remark = remark(&moved, &stage, &attempt.expected.form);
-                let mut facts = facts(order, attempt, &moved, verified);
+                let facts = facts(order, attempt, &moved, verified);
                 cancel.check()?;
-                let published = self.publish(order, &mut stage, &mut moved, &job, &mut facts)?; // 6
-                if let Some(remark) = remark {
-                    trials.note(&remark);
-                }
-                let placed = self.record(order, trials.decision(), &stage, &published, facts)?; // 7
-                self.remember(&moved, &trials.attempt()?.expected);
-                Ok(placed)
+                finish(Landed { stage, moved, facts, remark }, &mut trials)
             };
-            let outcome = place();
-            if let Some(placed) = trials.ended(outcome) {
-                return Ok(placed);
+            let outcome = land();
+            if let Some(done) = trials.ended(outcome) {
+                return Ok(done);
             }
         }
         Err(trials.failure())
@@ -118,32 +162,35 @@ impl Node<'_> {
     /// Makes the same decision as [`Node::place`] and does nothing.
     pub(crate) fn plan(&self, order: &Order<'_>, decision: &mut Decision, cancel: &Cancel) -> Result<Plan> {
         self.open_target(order)?;
+        self.plan_at(order, decision, cancel)
+    }
+
+    /// As [`Node::plan`], for a target that was looked at.
+    pub(crate) fn plan_at(&self, order: &Order<'_>, decision: &mut Decision, cancel: &Cancel) -> Result<Plan> {
         let selection = select(&order.image.record, self.config);
         self.route(order, &selection, decision, cancel)
     }
 
     fn open_target(&self, order: &Order<'_>) -> Result<Target> {
         self.refuse_impossible(order)?;
-        let target = Target::open(order.target).map_err(|error| match error.kind() {
-            // It is not the image that is not there: another way to it would not help.
-            ErrorKind::NotFound => {
-                let error = Error::new(ErrorKind::Invalid, "target-directory", error.message().to_owned());
-                error.scoped(Scope::Request)
-            }
-            _ => error,
-        })?;
+        let target = Target::open_for_disk(order.target)?;
+        self.refuse_target(&target, order.dress.replace)?;
+        Ok(target)
+    }
+
+    /// Refuses a target where no disk may be placed now.
+    pub(crate) fn refuse_target(&self, target: &Target, replace: bool) -> Result<()> {
         let in_store =
             |store: &&Store| store.store_type == StoreType::File && target.path().starts_with(&store.mountpoint);
         if let Some(store) = self.config.stores.iter().find(in_store) {
             let message = format!("{} lies in store {}", target.path().display(), store.id);
             return Err(Error::new(ErrorKind::Denied, "target-in-store", message).scoped(Scope::Request));
         }
-        target.refuse_occupied(order.dress.replace)?;
-        Ok(target)
+        target.refuse_occupied(replace)
     }
 
     /// What no attempt could do is refused before the first.
-    fn refuse_impossible(&self, order: &Order<'_>) -> Result<()> {
+    pub(crate) fn refuse_impossible(&self, order: &Order<'_>) -> Result<()> {
         let refuse =
             |kind, code: &'static str, message: String| Err(Error::new(kind, code, message).scoped(Scope::Request));
         if order.directory && (order.form == Form::AsIs || order.dress.size.is_some() || order.dress.replace) {
@@ -203,6 +250,7 @@ impl Node<'_> {
             stage_keep: self.config.stage_keep,
             least_rate: self.config.limits.least_rate,
             stall: self.config.limits.stall,
+            shared: order.shared,
         };
         let origin = trials.origin(&attempt)?;
         let mut bytes = 0;
@@ -220,40 +268,36 @@ impl Node<'_> {
         moved
     }
 
-    fn publish(
-        &self,
-        order: &Order<'_>,
-        stage: &mut Stage,
-        moved: &mut Moved,
-        job: &Job,
-        facts: &mut Facts,
-    ) -> Result<Published> {
+    /// Publishes what landed, at the target that its stage is for.
+    pub(crate) fn publish(&self, landed: &mut Landed, order: &Order<'_>, job: &Job) -> Result<Published> {
+        let Landed { stage, moved, facts, .. } = landed;
         if order.directory {
-            publish_directory(stage, moved, &order.dress, self.ledger, job, facts)
+            let (target, image) = (stage.target(), facts.image.clone());
+            let part = Part { name: None, image: image.as_deref(), stage, moved };
+            publish_directory(&target, &mut [part], &order.dress, self.ledger, job, facts)
         } else {
             publish(stage, moved, &order.dress, self.ledger, job, facts.clone())
         }
     }
 
     /// Confirms the placement in the ledger, with the decision that led to it.
-    fn record(
+    pub(crate) fn record(
         &self,
+        landed: &Landed,
         order: &Order<'_>,
         decision: &Decision,
-        stage: &Stage,
         published: &Published,
-        mut facts: Facts,
     ) -> Result<Placed> {
-        facts.bytes = published.bytes;
+        let facts = Facts { bytes: published.bytes, ..landed.facts.clone() };
         if let Err(error) = self.ledger.confirm(published.id, &decision.record(Ok(&facts))) {
-            publish::withdraw(stage, published, order.dress.replace, self.ledger);
+            publish::withdraw(&landed.stage, published, order.dress.replace, self.ledger);
             return Err(error);
         }
-        Ok(Placed { path: stage.target().path().to_owned(), facts })
+        Ok(Placed { path: landed.stage.target().path().to_owned(), facts })
     }
 
     /// Keeps digest and verdict for the version of the source that was read. Failing to is no failure of the placement.
-    fn remember(&self, moved: &Moved, expected: &Expected) {
+    pub(crate) fn remember(&self, moved: &Moved, expected: &Expected) {
         let (Some((source, version)), Some(digest)) = (&moved.source, &moved.digest) else { return };
         let verdict = expected.verdict();
         let kept = FileVersion::of(source).and_then(|now| match moved.method {
@@ -299,5 +343,7 @@ fn facts(order: &Order<'_>, attempt: &Attempt, moved: &Moved, verified: Verified
             None => redact::printable(&attempt.expected.form.disk),
         },
         disks: Vec::new(),
+        caller: Some(order.caller),
+        request: None,
     }
 }

@@ -15,12 +15,15 @@ use crate::ledger::{Ledger, Placement};
 use crate::stage::{hidden_name, refuse_foreign, remove_with_disks};
 use crate::target::{Target, exists};
 
-/// Removes the placement at `path`; gives what it was.
-pub(crate) fn remove(ledger: &Ledger, path: &Path) -> Result<Placement> {
-    let target = Target::open(path)?;
+/// Removes the placement at `target`; gives what it was. `allowed` may refuse it.
+pub(crate) fn remove(
+    ledger: &Ledger,
+    target: &Target,
+    allowed: &dyn Fn(&Placement) -> Result<()>,
+) -> Result<Placement> {
     let _turn = ledger.lock_path(target.path())?;
-    let placement = ours(ledger, &target)?;
-    let store_file = shared_file(&target, &placement);
+    let placement = ours(ledger, target, allowed)?;
+    let store_file = shared_file(target, &placement);
     let job = ledger.begin_job()?;
     let hidden = if placement.facts.disks.is_empty() {
         None
@@ -71,19 +74,23 @@ fn shared_file(target: &Target, placement: &Placement) -> Option<(OwnedFd, FileV
     version.identity.is(&placement.identity).then_some((file, version))
 }
 
-/// Moves the placement at `from` to `to` within one file system; gives what it was.
-pub(crate) fn rename(ledger: &Ledger, from: &Path, to: &Path) -> Result<(Placement, std::path::PathBuf)> {
-    let (source, target) = (Target::open(from)?, Target::open(to)?);
+/// Moves the placement at `source` to `target` within one file system; gives what it was. `allowed` may refuse it.
+pub(crate) fn rename(
+    ledger: &Ledger,
+    source: &Target,
+    target: &Target,
+    allowed: &dyn Fn(&Placement) -> Result<()>,
+) -> Result<Placement> {
     // In one order for all, so that two moves do not wait for each other.
     let mut paths = [source.path(), target.path()];
     paths.sort_unstable();
     let _first = ledger.lock_path(paths[0])?;
     let _second = if paths[0] == paths[1] { None } else { Some(ledger.lock_path(paths[1])?) };
-    let placement = ours(ledger, &source)?;
+    let placement = ours(ledger, source, allowed)?;
     target.refuse_occupied(false)?;
     let job = ledger.begin_job()?;
     ledger.intend_move(&job, &placement, target.path())?;
-    if let Err(error) = rename_new(&source, &target) {
+    if let Err(error) = rename_new(source, target) {
         ledger.restore(&placement)?;
         return Err(error);
     }
@@ -94,7 +101,7 @@ pub(crate) fn rename(ledger: &Ledger, from: &Path, to: &Path) -> Result<(Placeme
     sync(Point::MoveSyncTarget, target.directory())?;
     sync(Point::MoveSyncSource, source.directory())?;
     ledger.confirm_move(&placement, target.path(), &record(&placement, Some(target.path())))?;
-    Ok((placement, target.path().to_owned()))
+    Ok(placement)
 }
 
 /// The rename itself. A file system without a rename that replaces nothing gets a second name and loses the first.
@@ -115,12 +122,13 @@ fn rename_new(source: &Target, target: &Target) -> Result<()> {
     }
 }
 
-/// The placement that stands at `target`.
-fn ours(ledger: &Ledger, target: &Target) -> Result<Placement> {
+/// The placement that stands at `target`, if whoever asks may have it changed.
+fn ours(ledger: &Ledger, target: &Target, allowed: &dyn Fn(&Placement) -> Result<()>) -> Result<Placement> {
     let path = target.path().display();
     let refuse =
         |kind, code: &'static str, message: String| Err(Error::new(kind, code, message).scoped(Scope::Request));
     let placement = ledger.placement_at(target.path())?;
+    placement.iter().try_for_each(allowed)?;
     match (target.occupant()?, placement) {
         (None, None) => refuse(ErrorKind::NotFound, "no-placement", format!("there is nothing at {path}")),
         (None, Some(placement)) => {

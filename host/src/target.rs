@@ -88,6 +88,16 @@ impl Target {
         Ok(Self { path: real.join(name), directory, name: name.to_owned() })
     }
 
+    /// As [`Target::open`], for a new disk: that its directory is not there says nothing of an image.
+    pub(crate) fn open_for_disk(path: &Path) -> Result<Self> {
+        Self::open(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                Error::new(ErrorKind::Invalid, "target-directory", error.message().to_owned()).scoped(Scope::Request)
+            }
+            _ => error,
+        })
+    }
+
     /// The absolute path, its directory resolved.
     pub(crate) fn path(&self) -> &Path {
         &self.path

@@ -12,7 +12,6 @@ use crate::complaint::complain;
 use crate::decision::{AttemptOutcome, Decision};
 use crate::engine::{Origin, Shaper, Supply};
 use crate::ledger::{Ledger, Subject};
-use crate::place::Placed;
 use crate::plugin::{CallContext, Pulse, WORKER_KILLED};
 use crate::progress::Watch;
 use crate::publish;
@@ -171,12 +170,12 @@ impl<'a> Trials<'a> {
     }
 
     /// Writes down what came of the attempt, and follows from its failure what is still worth trying.
-    pub(crate) fn ended(&mut self, outcome: Result<Placed>) -> Option<Placed> {
+    pub(crate) fn ended<T>(&mut self, outcome: Result<T>) -> Option<T> {
         let mut current = self.current.take()?;
         let error = match outcome {
-            Ok(placed) => {
+            Ok(done) => {
                 self.write_down(&current, None);
-                return Some(placed);
+                return Some(done);
             }
             // A plugin's code must not pass for the agent's own word on its configuration.
             Err(error) if error.code().starts_with("config") => error.coded("plugin-config"),

@@ -16,7 +16,7 @@ use crate::stage::{Stage, stage_error};
 use crate::stored_form::StoredForm;
 
 /// How the digest of what was placed is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Verified {
     /// It was computed now, over the bytes that were placed.
@@ -30,6 +30,16 @@ pub(crate) enum Verified {
 }
 
 impl Verified {
+    /// How little it says: the larger, the less.
+    pub(crate) fn weakness(self) -> u8 {
+        match self {
+            Self::Computed => 0,
+            Self::Remembered => 1,
+            Self::LegacyMd5 => 2,
+            Self::No => 3,
+        }
+    }
+
     /// The kebab-case name, as in JSON.
     pub(crate) fn name(self) -> &'static str {
         match self {

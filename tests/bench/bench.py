@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import agents
 import cases
 import clouds
 import downloads
@@ -23,7 +24,7 @@ import report
 import workers
 from place import Failed, Place
 
-ALL = cases.ALL | workers.ALL | downloads.ALL | clouds.ALL | images.ALL
+ALL = cases.ALL | workers.ALL | downloads.ALL | clouds.ALL | images.ALL | agents.ALL
 ROOT = Path(__file__).resolve().parent.parent.parent
 INSIDE = "LANDFALL_BENCH_INSIDE"
 

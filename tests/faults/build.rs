@@ -15,15 +15,15 @@ const HOW: &str = "`make test`, or `cargo build -p landfall --features fault-poi
                    (with the profile of the tests; LANDFALL_FAULTS_BIN names a binary that is elsewhere)";
 
 /// The binary and the points that it knows.
-pub(super) struct FaultBuild {
-    pub(super) landfall: PathBuf,
-    pub(super) points: Vec<String>,
+pub(crate) struct FaultBuild {
+    pub(crate) landfall: PathBuf,
+    pub(crate) points: Vec<String>,
 }
 
 impl FaultBuild {
     /// The build, copied once to where no plugin is beside it. Fails, rather than skips, when it is missing or older than
     /// its sources: nothing else shows what these tests show.
-    pub(super) fn get(world: &World) -> &'static Self {
+    pub(crate) fn get(world: &World) -> &'static Self {
         static BUILD: OnceLock<Result<FaultBuild, String>> = OnceLock::new();
         match BUILD.get_or_init(|| Self::prepare(world)) {
             Ok(build) => build,

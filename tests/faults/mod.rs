@@ -21,6 +21,8 @@ mod view;
 
 pub(crate) use tally::tell;
 
+pub(crate) use build::FaultBuild;
+
 use crate::support::case::Case;
 use crate::support::mode::Mode;
 use crate::support::mounts::Fs;

@@ -1,6 +1,7 @@
 //! What the tests stand on: file systems, sandboxes, a runner of commands, and a few looks at files.
 
 pub(crate) mod access_log;
+pub(crate) mod agent;
 pub(crate) mod answer;
 pub(crate) mod c_plugin;
 pub(crate) mod canary;

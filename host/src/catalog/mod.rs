@@ -60,10 +60,30 @@ impl Image {
         let record = &self.record;
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let (id, checksum) = (text(&record.id), text(&record.checksum));
-        let image = format!("{id} {}:{} {checksum}", text(&record.os_hash_algo), text(&record.os_hash_value));
+        let mut image = format!("{id} {}:{} {checksum}", text(&record.os_hash_algo), text(&record.os_hash_value));
+        if id.is_empty() && record.os_hash_value.is_none() && checksum.is_empty() {
+            // Nothing else tells it from other images.
+            let urls = record.locations.iter().map(|location| format!(" {}", redact::url(&location.url)));
+            image.extend(urls);
+        }
         let location = location.and_then(|index| record.locations.get(index));
         Subject { image, location: location.map(|location| redact::url(&location.url)).unwrap_or_default() }
     }
+}
+
+/// Who asks the catalogs.
+pub(crate) struct Asker<'a> {
+    /// Which catalogs, by name.
+    pub(crate) may_ask: &'a dyn Fn(&str) -> bool,
+    /// With which token; `None` asks with the configured login.
+    pub(crate) token: Option<&'a str>,
+    /// Whether the configured login is for this one too.
+    pub(crate) has_logins: bool,
+}
+
+impl Asker<'_> {
+    /// Whoever runs this process.
+    const SELF: Asker<'static> = Asker { may_ask: &|_| true, token: None, has_logins: true };
 }
 
 /// Finds the record that `argument` names. `handlers` are all that are loaded: some know catalogs.
@@ -73,22 +93,35 @@ pub(crate) fn find(
     handlers: &[Arc<dyn Handler>],
     cancel: &Cancel,
 ) -> Result<Image> {
-    let brought = |record, origin| Image { record, origin, logins: Logins::for_stores(config) };
-    let mut image = match argument {
-        ImageArgument::Standard => {
-            let record = parse(StandardInput { cancel }, "standard input", config)?;
-            brought(record, Origin::Stream)
-        }
+    match argument {
+        ImageArgument::Standard => brought(standard_record(config, cancel)?, Origin::Stream, config),
         ImageArgument::Record(path) => {
             let origin = Origin::RecordFile { directory: store::directory_of(path) };
-            brought(read(path, config)?, origin)
+            brought(read(path, config)?, origin, config)
         }
-        ImageArgument::Bare(bare) => brought(bare_record(bare, config)?, Origin::Caller),
-        ImageArgument::Id(id) => {
-            let (record, logins) = look_up(id, config, handlers, cancel)?;
-            Image { record, origin: Origin::Catalog, logins }
-        }
-    };
+        ImageArgument::Bare(bare) => brought(bare_record(bare, config)?, Origin::Caller, config),
+        ImageArgument::Id(id) => find_id(id, &Asker::SELF, config, handlers, cancel).map(|(_, image)| image),
+    }
+}
+
+/// Finds the record of an id in the catalogs that `asker` may ask; gives the name of the one that has it, too.
+pub(crate) fn find_id(
+    id: &str,
+    asker: &Asker<'_>,
+    config: &Config,
+    handlers: &[Arc<dyn Handler>],
+    cancel: &Cancel,
+) -> Result<(String, Image)> {
+    let (catalog, record, logins) = look_up(id, asker, config, handlers, cancel)?;
+    Ok((catalog, usable(Image { record, origin: Origin::Catalog, logins }, config)?))
+}
+
+/// An image whose record came with the request.
+pub(crate) fn brought(record: ImageRecord, origin: Origin, config: &Config) -> Result<Image> {
+    usable(Image { record, origin, logins: Logins::for_stores(config) }, config)
+}
+
+fn usable(mut image: Image, config: &Config) -> Result<Image> {
     refuse_oversized(&image.record, config)?;
     refuse_unusable_status(&image.record)?;
     // Glance shows the first location alone where it is not to show all.
@@ -111,7 +144,13 @@ fn refuse_unusable_status(record: &ImageRecord) -> Result<()> {
     Err(Error::new(kind, code, format!("the image is {status}, not active")).scoped(Scope::Image))
 }
 
-fn read(path: &Path, config: &Config) -> Result<ImageRecord> {
+/// Reads the record on standard input.
+pub(crate) fn standard_record(config: &Config, cancel: &Cancel) -> Result<ImageRecord> {
+    parse(StandardInput { cancel }, "standard input", config)
+}
+
+/// Reads a record file.
+pub(crate) fn read(path: &Path, config: &Config) -> Result<ImageRecord> {
     let shown = redact::printable(&path.to_string_lossy());
     let open = |error: std::io::Error| Error::os(&error, format_args!("open {shown}")).scoped(Scope::Request);
     let file = rustix::fs::open(
@@ -178,9 +217,17 @@ impl Read for StandardInput<'_> {
     }
 }
 
-fn bare_record(bare: &BareImage, config: &Config) -> Result<ImageRecord> {
+/// The record of stored bytes that have none, of a URL or path that the calling person gave.
+pub(crate) fn bare_record(bare: &BareImage, config: &Config) -> Result<ImageRecord> {
+    // The calling person's own links are followed, here and once; those of a store never are.
+    let real = store::file_path(&bare.url).and_then(|path| std::fs::canonicalize(path).ok());
+    let url = real.as_ref().and_then(|path| path.to_str()).map(|path| format!("file://{path}"));
+    described_record(url.as_deref().unwrap_or(&bare.url), &bare.said, config)
+}
+
+/// The record of stored bytes that have none.
+pub(crate) fn described_record(url: &str, said: &Said, config: &Config) -> Result<ImageRecord> {
     let mut record = ImageRecord::default();
-    let said = &bare.said;
     record.disk_format = Some(said.disk_format.clone().unwrap_or_else(|| "raw".to_owned()));
     record.container_format = Some(said.container_format.clone().unwrap_or_else(|| "bare".to_owned()));
     record.compression.clone_from(&said.compression);
@@ -189,14 +236,17 @@ fn bare_record(bare: &BareImage, config: &Config) -> Result<ImageRecord> {
         record.os_hash_algo = Some(digest.algorithm.name().to_owned());
         record.os_hash_value = Some(digest.value);
     }
-    // The calling person's own links are followed, here and once; those of a store never are.
-    let real = store::file_path(&bare.url).and_then(|path| std::fs::canonicalize(path).ok());
-    let url = real.as_ref().and_then(|path| path.to_str()).map(|path| format!("file://{path}"));
-    record.locations = vec![Location::from_url(url.unwrap_or_else(|| bare.url.clone()))];
+    record.locations = vec![Location::from_url(url)];
     Ok(record)
 }
 
-fn look_up(id: &str, config: &Config, handlers: &[Arc<dyn Handler>], cancel: &Cancel) -> Result<(ImageRecord, Logins)> {
+fn look_up(
+    id: &str,
+    asker: &Asker<'_>,
+    config: &Config,
+    handlers: &[Arc<dyn Handler>],
+    cancel: &Cancel,
+) -> Result<(String, ImageRecord, Logins)> {
     let shown = redact::printable(id);
     if config.catalogs.is_empty() {
         let message = format!(
@@ -214,13 +264,17 @@ fn look_up(id: &str, config: &Config, handlers: &[Arc<dyn Handler>], cancel: &Ca
         return Err(Error::new(ErrorKind::Invalid, "image-id", message).scoped(Scope::Request));
     }
     let mut unavailable = None;
-    for (name, catalog) in &config.catalogs {
+    for (name, catalog) in config.catalogs.iter().filter(|(name, _)| (asker.may_ask)(name)) {
         let found = match catalog {
             Catalog::Directory { path } => in_directory(path, id, config),
             // It has no such names, and another catalog may.
             Catalog::Glance { .. } if id.contains('.') => continue,
             Catalog::Glance { cloud, service_cloud } => {
-                let logins = Logins::of_catalog(config, cloud, service_cloud.as_deref())?;
+                if asker.token.is_none() && !asker.has_logins {
+                    let message = format!("catalog {name} is a Glance, and is asked with the caller's own token");
+                    return Err(Error::new(ErrorKind::Denied, "token-required", message).scoped(Scope::Request));
+                }
+                let logins = Logins::of_catalog(config, cloud, service_cloud.as_deref(), asker.token)?;
                 let asking = glance::Asking {
                     handlers,
                     logins: logins.clone(),
@@ -247,7 +301,7 @@ fn look_up(id: &str, config: &Config, handlers: &[Arc<dyn Handler>], cancel: &Ca
                 let message = format!("the catalog's record of {shown} is that of {}", redact::printable(other));
                 Err(Error::new(ErrorKind::Invalid, "image-id-mismatch", message).scoped(Scope::Request))
             }
-            _ => Ok((record, logins)),
+            _ => Ok((name.clone(), record, logins)),
         };
     }
     if let Some(error) = unavailable {

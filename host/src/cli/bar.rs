@@ -10,11 +10,11 @@ use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 use landfall_handler_api::Error;
 
 use super::options::ProgressOption;
-use super::rate::Rate;
 use crate::complaint;
 use crate::decision::locations;
 use crate::plugin::Progress;
 use crate::progress::Watch;
+use crate::rate::Rate;
 use crate::redact::{printable, visible_json};
 use crate::route::Attempt;
 
@@ -24,8 +24,8 @@ const PERIOD: Duration = Duration::from_millis(100);
 /// Shows progress as the option says.
 pub(super) fn watch(option: ProgressOption) -> Box<dyn Watch> {
     match option {
-        ProgressOption::Bar => Box::new(Bar::new()),
-        ProgressOption::Auto if std::io::stderr().is_terminal() => Box::new(Bar::new()),
+        ProgressOption::Bar => Box::new(Bar { bar: empty() }),
+        ProgressOption::Auto if std::io::stderr().is_terminal() => Box::new(Bar { bar: empty() }),
         ProgressOption::Auto => Box::new(Failures::default()),
         ProgressOption::None => Box::new(Silence),
         ProgressOption::Json => Box::new(Lines),
@@ -73,16 +73,15 @@ struct Bar {
     bar: ProgressBar,
 }
 
-impl Bar {
-    fn new() -> Self {
-        let bar = ProgressBar::with_draw_target(None, indicatif::ProgressDrawTarget::stderr_with_hz(10));
-        let template = "  {binary_bytes:>10}/{binary_total_bytes} {wide_bar} {msg:>20}";
-        // The template is a constant; a wrong one would only look different.
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        Self { bar }
+/// A bar that shows nothing yet.
+pub(super) fn empty() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, indicatif::ProgressDrawTarget::stderr_with_hz(10));
+    let template = "  {binary_bytes:>10}/{binary_total_bytes} {wide_bar} {msg:>20}";
+    // The template is a constant; a wrong one would only look different.
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
     }
+    bar
 }
 
 impl Watch for Bar {

@@ -6,6 +6,8 @@ use landfall_handler_api::{Error, ErrorKind, Scope};
 pub(super) const OK: u8 = 0;
 /// The command line or the configuration is wrong.
 pub(super) const USAGE: u8 = 2;
+/// It was given up.
+pub(super) const CANCELLED: u8 = 19;
 
 /// The status for an error. What is wrong with the command line or the configuration is a matter of usage.
 pub(super) fn status(error: &Error) -> u8 {
@@ -22,7 +24,7 @@ pub(super) fn status(error: &Error) -> u8 {
         ErrorKind::Limit => 16,
         ErrorKind::NoSpace => 17,
         ErrorKind::Io => 18,
-        ErrorKind::Cancelled => 19,
+        ErrorKind::Cancelled => CANCELLED,
         ErrorKind::Exists => 20,
         ErrorKind::Unhashed => 21,
         ErrorKind::Crashed => 22,

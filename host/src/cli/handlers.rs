@@ -8,17 +8,18 @@ use landfall_handler_api::{Error, ErrorKind, HandlerKind, Location, Request, Res
 use serde_json::json;
 
 use super::options::CheckOptions;
-use super::report::ErrorReport;
-use super::setup::{load_config, load_plugins, open_ledger};
+use super::setup::{load_config, open_ledger};
 use super::{print_json, show};
 use crate::cancel::Cancel;
 use crate::catalog::Origin;
 use crate::cloud::Logins;
 use crate::config::Config;
+use crate::loading::{in_order, load_plugins};
 use crate::plugin::{
     self, CallContext, CheckJob, Finding, Handler, PluginOutcome, Plugins, Refusal, SampleFile, Target, Verdict,
 };
 use crate::redact::printable;
+use crate::report::ErrorReport;
 use crate::route::hand_on;
 use crate::store::belonging;
 
@@ -27,7 +28,7 @@ pub(super) fn list(config: Option<&Path>, json: bool, binary: PathBuf) -> Result
     let config = load_config(config)?;
     let ledger = open_ledger(&config)?;
     let plugins = load_plugins(&config, &ledger, binary);
-    let order = super::setup::in_order(&plugins.handlers, &config.handlers);
+    let order = in_order(&plugins.handlers, &config.handlers);
     if json {
         let handlers: Vec<_> = order
             .iter()

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod agent_place;
 mod answer;
 mod bar;
 mod exit;
@@ -7,10 +8,11 @@ mod handlers;
 mod options;
 mod place;
 mod placements;
-mod rate;
-mod report;
+
 mod setup;
 mod show;
+mod through;
+mod watching;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,6 +26,8 @@ use options::{Arguments, Command, ConfigCommand, HandlersCommand};
 
 use crate::redact::visible_json;
 
+use through::Ask;
+
 /// Runs the command line; gives the exit status. `binary` is this program's file, for the processes that it starts.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
@@ -34,6 +38,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> Ex
     };
     let config = arguments.config.as_deref();
     let json = arguments.json;
+    let agent = if arguments.no_agent { Ask::Nobody } else { Ask::Agent };
     // What it reads and is told may be secret, and its descriptors are nobody else's.
     if let Err(error) = crate::worker::hide_memory() {
         crate::complaint::complain(format_args!("this process can be looked into: {error}"));
@@ -46,12 +51,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> Ex
         return ExitCode::from(exit::status(&error));
     }
     let done = match arguments.command {
-        Command::Place(options) => return place::place(&options, config, json, binary).into(),
-        Command::Plan(options) => return place::plan(&options, config, json, binary).into(),
-        Command::Remove { path } => placements::remove(&path, config, json, binary),
-        Command::Move { from, to } => placements::rename(&from, &to, config, json, binary),
-        Command::Placements => placements::list(config, json),
-        Command::History { most } => placements::history(most, config, json),
+        Command::Place(options) => return place::place(&options, config, agent, json, binary).into(),
+        Command::Plan(options) => return place::plan(&options, config, agent, json, binary).into(),
+        Command::Remove { path } => placements::remove(&path, config, agent, json, binary),
+        Command::Move { from, to } => placements::rename(&from, &to, config, agent, json, binary),
+        Command::Placements => placements::list(config, agent, json),
+        Command::History { most } => placements::history(most, config, agent, json),
         Command::Handlers { command: None } => handlers::list(config, json, binary),
         Command::Handlers { command: Some(HandlersCommand::Inspect { file }) } => {
             handlers::inspect(&file, json, &binary)
@@ -62,6 +67,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> Ex
                 checked => checked.map(|_| ()),
             }
         }
+        Command::Agent => setup::load_config(config).and_then(|loaded| crate::agent::run(loaded, config, binary)),
         Command::Config { command } => match command {
             ConfigCommand::Check => setup::check(config, json, binary),
             ConfigCommand::Show => setup::show(config, json),

@@ -18,6 +18,10 @@ pub(super) struct Arguments {
     #[arg(long, global = true)]
     pub(super) json: bool,
 
+    /// Do it in this process, though an agent serves
+    #[arg(long, global = true)]
+    pub(super) no_agent: bool,
+
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -55,6 +59,8 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: Option<HandlersCommand>,
     },
+    /// Serve boot code on a Unix socket; the other commands use it when its socket is there
+    Agent,
     /// Check or show the configuration
     Config {
         #[command(subcommand)]

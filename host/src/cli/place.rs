@@ -9,17 +9,19 @@ use std::time::Instant;
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
 use super::options::{AccessOption, FormatOption, PlaceOptions};
-use super::report::{PlanReport, Report};
-use super::setup::{Loaded, load_config, load_handlers, node_limits, open_ledger};
-use super::{bar, exit, print_json, show};
+use super::setup::{load_config, open_ledger};
+use super::through::{Agent, Ask};
+use super::{agent_place, bar, exit, print_json, show};
 use crate::cancel::Cancel;
 use crate::catalog::{self, Image, ImageArgument, Said};
 use crate::config::Config;
 use crate::decision::Decision;
 use crate::ledger::Ledger;
+use crate::loading::{Loaded, load_handlers, node_limits};
 use crate::place::{Access, Node, Order, Placed};
 use crate::plugin::Handler;
 use crate::publish::Dress;
+use crate::report::{PlanReport, Report};
 use crate::route::Form;
 use crate::signals;
 
@@ -35,9 +37,19 @@ struct Prepared {
 }
 
 /// Places a disk; gives the exit status.
-pub(super) fn place(options: &PlaceOptions, config: Option<&Path>, json: bool, binary: PathBuf) -> u8 {
+pub(super) fn place(options: &PlaceOptions, config: Option<&Path>, ask: Ask, json: bool, binary: PathBuf) -> u8 {
     let began = Instant::now();
     let mut decision = Decision::default();
+    let (config, agent) = match begin(options, config, ask) {
+        Ok(found) => found,
+        Err(error) => return answer(decision, Err(error), began, json),
+    };
+    if let Some(mut agent) = agent {
+        return match agent_place::place(options, &config, &mut agent, json) {
+            Ok(status) => status,
+            Err(error) => answer(decision, Err(error), began, json),
+        };
+    }
     let placed = prepare(options, config, binary, &mut decision).and_then(|prepared| {
         let watch = bar::watch(options.progress);
         let limits = Some(node_limits(&prepared.config)?);
@@ -57,13 +69,33 @@ pub(super) fn place(options: &PlaceOptions, config: Option<&Path>, json: bool, b
 }
 
 /// Shows the decision; gives the exit status.
-pub(super) fn plan(options: &PlaceOptions, config: Option<&Path>, json: bool, binary: PathBuf) -> u8 {
+pub(super) fn plan(options: &PlaceOptions, config: Option<&Path>, ask: Ask, json: bool, binary: PathBuf) -> u8 {
     let mut decision = Decision::default();
-    let planned = prepare(options, config, binary, &mut decision).and_then(|prepared| {
+    let begun = begin(options, config, ask);
+    if let Ok((config, Some(agent))) = begun {
+        return match agent_place::plan(options, &config, &mut { agent }, json) {
+            Ok(status) => status,
+            Err(error) => told(decision, Err(error), json),
+        };
+    }
+    let planned = begun.and_then(|(config, _)| prepare(options, config, binary, &mut decision)).and_then(|prepared| {
         let Prepared { config, handlers, ledger, .. } = &prepared;
         let node = Node { config, handlers, ledger, limits: None };
         node.plan(&order(options, &prepared), &mut decision, &prepared.cancel).map(|_| ())
     });
+    told(decision, planned, json)
+}
+
+/// Reads the configuration, and finds the agent that it is to be asked of.
+fn begin(options: &PlaceOptions, config: Option<&Path>, ask: Ask) -> Result<(Config, Option<Agent>)> {
+    let config = load_config(config)?;
+    let ask = if agent_place::is_for_own_login(&options.image) { Ask::Nobody } else { ask };
+    let agent = ask.find(&config)?;
+    Ok((config, agent))
+}
+
+/// Shows a plan; gives the exit status.
+fn told(decision: Decision, planned: Result<()>, json: bool) -> u8 {
     let shown = if json {
         print_json(&PlanReport::new(decision, planned.as_ref().map(|_| ())))
     } else if decision.order.is_empty() && decision.excluded.is_empty() {
@@ -82,32 +114,20 @@ pub(super) fn plan(options: &PlaceOptions, config: Option<&Path>, json: bool, bi
     }
 }
 
-fn prepare(
-    options: &PlaceOptions,
-    config: Option<&Path>,
-    binary: PathBuf,
-    decision: &mut Decision,
-) -> Result<Prepared> {
+fn prepare(options: &PlaceOptions, config: Config, binary: PathBuf, decision: &mut Decision) -> Result<Prepared> {
     let cancel = Cancel::new()?;
     // Counted from here, so that a slow record counts too.
     let deadline = options.deadline.and_then(|deadline| Instant::now().checked_add(deadline));
     let cancel = cancel.with_deadline(deadline);
     signals::cancel_on_signals(&cancel)?;
-    let config = load_config(config)?;
-    let said = Said {
-        hash: options.hash.clone(),
-        disk_format: options.disk_format.clone(),
-        container_format: options.container_format.clone(),
-        compression: options.compression.clone(),
-    };
-    let argument = ImageArgument::read(&options.image, &said, !config.catalogs.is_empty())?;
+    let argument = ImageArgument::read(&options.image, &said(options), !config.catalogs.is_empty())?;
     let ledger = open_ledger(&config)?;
     if let Some(deadline) = cancel.deadline() {
         ledger.wait_at_most(deadline.saturating_duration_since(Instant::now()))?;
     }
     let Loaded { all, ordered: handlers } = load_handlers(&config, &ledger, binary);
     let image = catalog::find(&argument, &config, &all, &cancel)?;
-    *decision = Decision::about(&image.record, &config);
+    *decision = Decision::about(&image.record, &config, nix::unistd::geteuid().as_raw());
     let (target, directory) = match (&options.to, &options.to_dir) {
         (Some(target), _) => (target.clone(), false),
         (None, Some(target)) => (without_slash(target), true),
@@ -120,8 +140,18 @@ fn prepare(
     Ok(Prepared { config, ledger, handlers, image, target, directory, cancel })
 }
 
+/// What the options say of stored bytes that have no record.
+pub(super) fn said(options: &PlaceOptions) -> Said {
+    Said {
+        hash: options.hash.clone(),
+        disk_format: options.disk_format.clone(),
+        container_format: options.container_format.clone(),
+        compression: options.compression.clone(),
+    }
+}
+
 /// A directory may be written with a slash behind it, though it is not there yet.
-fn without_slash(path: &Path) -> PathBuf {
+pub(super) fn without_slash(path: &Path) -> PathBuf {
     let bytes = path.as_os_str().as_bytes();
     let end = bytes.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last.saturating_add(1));
     PathBuf::from(OsStr::from_bytes(bytes.get(..end).unwrap_or_default()))
@@ -142,6 +172,8 @@ fn order<'a>(options: &PlaceOptions, prepared: &'a Prepared) -> Order<'a> {
         },
         dress: Dress { owner: options.owner, mode: options.mode, size: options.size, replace: options.replace },
         allow_unhashed: options.allow_unhashed,
+        shared: false,
+        caller: nix::unistd::geteuid().as_raw(),
     }
 }
 

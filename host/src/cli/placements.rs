@@ -1,107 +1,98 @@
 //! `landfall remove`, `move`, `placements` and `history`.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-use landfall_handler_api::{PlacementEvent, Result};
+use landfall_handler_api::Result;
 use serde_json::json;
 
-use super::setup::{load_config, load_handlers, open_ledger};
+use super::setup::{load_config, open_ledger};
+use super::through::{Ask, absolute, read};
 use super::{print_json, show};
-use crate::cancel::Cancel;
-use crate::complaint::complain;
-use crate::config::Config;
-use crate::ledger::{Ledger, Placement};
-use crate::plugin::{CallContext, Handler};
+use crate::agent::{MoveRequest, RemoveRequest};
+use crate::hooks::tell_handler;
+use crate::ledger::Placement;
+use crate::loading::load_handlers;
+use crate::plugin::Handler;
 use crate::redact::printable;
 use crate::removal;
+use crate::report::{HistoryReport, PlacementReport};
+use crate::target::Target;
 
 /// Removes a placement.
-pub(super) fn remove(path: &Path, config: Option<&Path>, json: bool, binary: PathBuf) -> Result<()> {
+pub(super) fn remove(path: &Path, config: Option<&Path>, ask: Ask, json: bool, binary: PathBuf) -> Result<()> {
     let config = load_config(config)?;
-    let ledger = open_ledger(&config)?;
-    let placement = removal::remove(&ledger, path)?;
-    tell_handler(&config, &ledger, binary, &placement, Handler::placement_removed);
+    let removed = match ask.find(&config)? {
+        Some(mut agent) => {
+            let mut answer = agent.post("/remove", &RemoveRequest { path: absolute(path)? })?;
+            read(answer["removed"].take())?
+        }
+        None => {
+            let ledger = open_ledger(&config)?;
+            let placement = removal::remove(&ledger, &Target::open(path)?, &|_| Ok(()))?;
+            let handlers = load_handlers(&config, &ledger, binary).ordered;
+            tell_handler(&handlers, &config, &placement, Handler::placement_removed);
+            PlacementReport::from(&placement)
+        }
+    };
     if json {
-        return print_json(&json!({ "schema": "landfall.remove/0", "ok": true, "removed": document(&placement) }));
+        return print_json(&json!({ "schema": "landfall.remove/0", "ok": true, "removed": removed }));
     }
-    show::line(format_args!("removed {}", printable(&placement.path.to_string_lossy())))
+    show::line(format_args!("removed {}", printable(&removed.path)))
 }
 
 /// Moves a placement.
-pub(super) fn rename(from: &Path, to: &Path, config: Option<&Path>, json: bool, binary: PathBuf) -> Result<()> {
+pub(super) fn rename(
+    from: &Path,
+    to: &Path,
+    config: Option<&Path>,
+    ask: Ask,
+    json: bool,
+    binary: PathBuf,
+) -> Result<()> {
     let config = load_config(config)?;
-    let ledger = open_ledger(&config)?;
-    let (placement, path) = removal::rename(&ledger, from, to)?;
-    tell_handler(&config, &ledger, binary, &placement, Handler::placement_moved);
-    let (old, new) = (placement.path.to_string_lossy(), path.to_string_lossy());
+    let (old, new) = match ask.find(&config)? {
+        Some(mut agent) => {
+            let moved = agent.post("/move", &MoveRequest { from: absolute(from)?, to: absolute(to)? })?;
+            let path = |key: &str| moved[key].as_str().unwrap_or_default().to_owned();
+            (path("from"), path("to"))
+        }
+        None => {
+            let ledger = open_ledger(&config)?;
+            let (source, target) = (Target::open(from)?, Target::open(to)?);
+            let placement = removal::rename(&ledger, &source, &target, &|_| Ok(()))?;
+            let handlers = load_handlers(&config, &ledger, binary).ordered;
+            tell_handler(&handlers, &config, &placement, Handler::placement_moved);
+            let text = |path: &Path| path.to_string_lossy().into_owned();
+            (text(&placement.path), text(target.path()))
+        }
+    };
     if json {
         return print_json(&json!({ "schema": "landfall.move/0", "ok": true, "from": old, "to": new }));
     }
     show::line(format_args!("moved {} to {}", printable(&old), printable(&new)))
 }
 
-/// Tells the handler that made a placement what became of it. The deed is done: not being able to tell is only logged.
-fn tell_handler(
-    config: &Config,
-    ledger: &Ledger,
-    binary: PathBuf,
-    placement: &Placement,
-    tell: fn(&(dyn Handler + 'static), &CallContext, &PlacementEvent) -> Result<()>,
-) {
-    let told = || -> Result<()> {
-        let handlers = load_handlers(config, ledger, binary).ordered;
-        let Some(handler) = handlers.iter().find(|handler| handler.info().id == placement.facts.handler) else {
-            return Ok(());
-        };
-        let mut event = PlacementEvent::default();
-        event.placement = placement.id;
-        event.image.clone_from(&placement.facts.image);
-        // The deed is done; nobody waits long for a handler to hear of it.
-        let deadline = Instant::now().checked_add(config.limits.grace);
-        let call = CallContext::quiet(Cancel::new()?.with_deadline(deadline), config.limits.stall);
-        tell(handler.as_ref(), &call, &event)
-    };
-    if let Err(error) = told() {
-        complain(format_args!("handler {} was not told: {}", placement.facts.handler, printable(error.message())));
-    }
-}
-
-fn document(placement: &Placement) -> serde_json::Value {
-    json!({
-        "id": placement.id,
-        "path": placement.path.to_string_lossy(),
-        "state": placement.state,
-        "inode": placement.identity.inode,
-        "at": show::moment(placement.at),
-        "placed": placement.facts,
-    })
-}
-
 /// Lists what is placed.
-pub(super) fn list(config: Option<&Path>, json: bool) -> Result<()> {
+pub(super) fn list(config: Option<&Path>, ask: Ask, json: bool) -> Result<()> {
     let config = load_config(config)?;
-    let ledger = open_ledger(&config)?;
-    let placements = ledger.placements()?;
-    let standing: Vec<(&Placement, bool)> =
-        placements.iter().map(|placement| (placement, ledger.stands(placement))).collect();
+    let placements: Vec<PlacementReport> = match ask.find(&config)? {
+        Some(mut agent) => read(agent.get("/placements")?["placements"].take())?,
+        None => {
+            let ledger = open_ledger(&config)?;
+            let report = |placement: &Placement| PlacementReport {
+                stands: Some(ledger.stands(placement)),
+                ..PlacementReport::from(placement)
+            };
+            ledger.placements()?.iter().map(report).collect()
+        }
+    };
     if json {
-        let documents: Vec<_> = standing
-            .iter()
-            .map(|(placement, stands)| {
-                let mut document = document(placement);
-                if let Some(object) = document.as_object_mut() {
-                    object.insert("stands".to_owned(), json!(stands));
-                }
-                document
-            })
-            .collect();
-        return print_json(&json!({ "schema": "landfall.placements/0", "ok": true, "placements": documents }));
+        return print_json(&json!({ "schema": "landfall.placements/0", "ok": true, "placements": placements }));
     }
-    for (placement, stands) in standing {
-        show::facts(&placement.path, &placement.facts)?;
-        show::line(format_args!("  placed    {}", show::moment(placement.at)))?;
-        if !stands {
+    for placement in placements {
+        show::facts(Path::new(&placement.path), &placement.placed)?;
+        show::line(format_args!("  placed    {}", placement.at))?;
+        if placement.stands == Some(false) {
             show::line("  note      this file is not there any more")?;
         }
     }
@@ -109,25 +100,18 @@ pub(super) fn list(config: Option<&Path>, json: bool) -> Result<()> {
 }
 
 /// Shows the history.
-pub(super) fn history(most: u32, config: Option<&Path>, json: bool) -> Result<()> {
+pub(super) fn history(most: u32, config: Option<&Path>, ask: Ask, json: bool) -> Result<()> {
     let config = load_config(config)?;
-    let entries = open_ledger(&config)?.history(most)?;
+    let entries: Vec<HistoryReport> = match ask.find(&config)? {
+        Some(mut agent) => read(agent.get(&format!("/history?most={most}"))?["entries"].take())?,
+        None => open_ledger(&config)?.history(most)?.iter().map(HistoryReport::from).collect(),
+    };
     if json {
-        let documents: Vec<_> = entries
-            .iter()
-            .map(|entry| {
-                json!({
-                    "id": entry.id, "at": show::moment(entry.at), "deed": entry.deed, "ok": entry.ok,
-                    "path": entry.path.to_string_lossy(), "record": entry.record,
-                })
-            })
-            .collect();
-        return print_json(&json!({ "schema": "landfall.history/0", "ok": true, "entries": documents }));
+        return print_json(&json!({ "schema": "landfall.history/0", "ok": true, "entries": entries }));
     }
     for entry in entries {
         let outcome = if entry.ok { "done" } else { "failed" };
-        let path = entry.path.to_string_lossy();
-        show::line(format_args!("{} {} {} {outcome}", show::moment(entry.at), entry.deed, printable(&path)))?;
+        show::line(format_args!("{} {} {} {outcome}", entry.at, entry.deed, printable(&entry.path)))?;
         let decision = entry.record.get("decision").cloned().and_then(|value| serde_json::from_value(value).ok());
         let decision: crate::decision::Decision = decision.unwrap_or_default();
         for attempt in &decision.attempts {

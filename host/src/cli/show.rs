@@ -3,11 +3,11 @@
 use landfall_handler_api::{Error, Result};
 
 use super::answer;
-use super::report::ErrorReport;
 use crate::complaint::complain;
 use crate::decision::Decision;
 use crate::ledger::Facts;
 use crate::redact::printable;
+use crate::report::{ErrorReport, Report};
 
 /// Prints a line to standard output.
 pub(super) fn line(text: impl std::fmt::Display) -> Result<()> {
@@ -43,12 +43,6 @@ pub(super) fn bytes(count: u64) -> String {
         unit = larger;
     }
     if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") }
-}
-
-/// A moment of the ledger, in milliseconds since 1970, in UTC.
-pub(super) fn moment(at: i64) -> String {
-    jiff::Timestamp::from_millisecond(at)
-        .map_or_else(|_| at.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
 /// The decision, before anything is done.
@@ -109,4 +103,27 @@ pub(super) fn facts(path: &std::path::Path, facts: &Facts) -> Result<()> {
     line(format_args!("  by        {}, {}", facts.handler, facts.method.name()))?;
     let digest = facts.digest.as_ref().map(|digest| format!(", {digest}")).unwrap_or_default();
     line(format_args!("  verified  {}{digest}", facts.verified.name()))
+}
+
+/// What the agent placed; nothing where it did not.
+pub(super) fn report(report: &Report) -> Result<()> {
+    if !report.ok {
+        return Ok(());
+    }
+    for target in &report.targets {
+        line(printable(&target.path))?;
+        let image = report.image.as_deref().unwrap_or("-");
+        line(format_args!("  image     {image} ({}, {})", target.format, bytes(target.bytes)))?;
+    }
+    for location in &report.locations {
+        line(format_args!("  from      {location}"))?;
+    }
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
+    line(format_args!("  by        {}, {}, through the agent", part(&report.handler), part(&report.method)))?;
+    let digest = report.digest.as_ref().map(|digest| format!(", {digest}")).unwrap_or_default();
+    line(format_args!("  verified  {}{digest}", part(&report.verified)))?;
+    if report.repeated {
+        line("  note      the same call had been made before")?;
+    }
+    line(format_args!("  took      {:.2} s", report.seconds))
 }

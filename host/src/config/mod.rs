@@ -18,11 +18,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toml::de::DeTable;
 
+mod agent;
 mod error;
 mod file;
 mod judge;
 mod nearest;
 mod raw;
+mod raw_agent;
 mod secrets;
 mod shape;
 mod show;
@@ -32,6 +34,7 @@ mod tests;
 mod tree;
 mod units;
 
+pub use agent::{Agent, CallerRule, Catalogs, LogFormat, Placements};
 pub use error::ConfigError;
 pub use raw::schema;
 pub(crate) use secrets::is_secret_key;
@@ -40,6 +43,9 @@ pub use show::render_effective;
 use error::Finding;
 use raw::RawConfig;
 use surroundings::Surroundings;
+
+/// Where the agent of a node listens that is configured as usual.
+pub const SYSTEM_SOCKET: &str = "/run/landfall/agent.sock";
 
 /// How this node places images.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,6 +88,8 @@ pub struct Config {
     pub catalogs: BTreeMap<String, Catalog>,
     /// Settings of single handlers, by name.
     pub handler_sections: BTreeMap<String, HandlerSection>,
+    /// How the agent serves.
+    pub agent: Agent,
 }
 
 /// What comes first when attempts are planned.
@@ -260,6 +268,11 @@ impl Config {
             Some(text) => interpret(&text, Some(path), &surroundings),
             None => interpret("", None, &surroundings),
         }
+    }
+
+    /// Whether it is the node's: of the usual file, or of none.
+    pub fn is_of_the_node(&self) -> bool {
+        self.source.as_deref().is_none_or(|source| source == Path::new(file::DEFAULT_PATH))
     }
 
     /// Reads `text`; `name` is the file's name in messages and becomes [`Config::source`].

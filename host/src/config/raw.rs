@@ -13,6 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::raw_agent::RawAgent;
 use super::units::{self, Size};
 use super::{CatalogType, Isolation, RouteMode, VerifyPolicy};
 
@@ -67,6 +68,8 @@ pub(super) struct RawConfig {
     /// Where image records come from, by a name of the operator's choice.
     #[serde(rename = "catalog")]
     pub(super) catalogs: BTreeMap<String, RawCatalog>,
+    /// How the agent, the service, serves its callers.
+    pub(super) agent: RawAgent,
     /// Settings of single handlers, by the handler's name.
     #[serde(rename = "handler")]
     #[schemars(schema_with = "handlers_schema")]
@@ -237,6 +240,7 @@ impl Default for RawConfig {
             clouds: BTreeMap::new(),
             catalogs: BTreeMap::new(),
             handler_sections: BTreeMap::new(),
+            agent: RawAgent::default(),
         }
     }
 }
@@ -306,7 +310,7 @@ fn size_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["integer", "string"], "minimum": 1, "pattern": units::SIZE_PATTERN, "examples": ["4GiB"] })
 }
 
-fn duration_schema(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn duration_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "pattern": units::DURATION_PATTERN, "examples": ["1h 30m"] })
 }
 

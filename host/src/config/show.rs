@@ -1,10 +1,16 @@
 //! The effective configuration as a file: every default written out.
 
+use std::ops::RangeInclusive;
+
 use serde_json::Value;
 
+use super::judge::agent::SOCKET_MAX;
 use super::raw::{RawCatalog, RawCloud, RawConfig, RawLimits, RawSize, RawStore, written_strategy};
+use super::raw_agent::{RawAgent, RawCaller, RawIds};
 use super::units::{Size, written_duration};
-use super::{Catalog, CatalogType, CloudSource, Config, HandlerSection, Limits, Store, secrets};
+use super::{
+    Agent, CallerRule, Catalog, CatalogType, Catalogs, CloudSource, Config, HandlerSection, Limits, Store, secrets,
+};
 
 /// `config` as a file that means the same. Secrets of handlers are shown as `***`.
 pub fn render_effective(config: &Config) -> String {
@@ -39,6 +45,7 @@ fn written(config: &Config) -> RawConfig {
         clouds,
         catalogs,
         handler_sections,
+        agent,
     } = config;
     RawConfig {
         node: Some(node.clone()),
@@ -62,6 +69,46 @@ fn written(config: &Config) -> RawConfig {
             let sections = handler_sections.iter();
             sections.map(|(name, section)| (name.clone(), written_section(section))).collect()
         },
+        agent: written_agent(agent),
+    }
+}
+
+fn written_agent(agent: &Agent) -> RawAgent {
+    RawAgent {
+        // The default beneath a long `state_dir` may be too long for a socket: written out, it could not be read again.
+        socket: (agent.socket.as_os_str().len() <= SOCKET_MAX).then(|| agent.socket.display().to_string()),
+        socket_mode: Some(format!("{:04o}", agent.socket_mode)),
+        jobs: agent.jobs,
+        workers: agent.workers,
+        queue: agent.queue,
+        queue_per_caller: agent.queue_per_caller,
+        connections: agent.connections,
+        connections_per_caller: agent.connections_per_caller,
+        linger: written_duration(agent.linger),
+        stop: written_duration(agent.stop),
+        log: agent.log,
+        callers: agent.callers.iter().map(written_caller).collect(),
+    }
+}
+
+fn written_caller(rule: &CallerRule) -> RawCaller {
+    let ids = |ranges: &[RangeInclusive<u32>]| {
+        let written = |range: &RangeInclusive<u32>| match (range.start(), range.end()) {
+            (first, last) if first == last => RawIds::Number(i64::from(*first)),
+            (first, last) => RawIds::Text(format!("{first}-{last}")),
+        };
+        ranges.iter().map(written).collect()
+    };
+    RawCaller {
+        uids: ids(&rule.uids),
+        gids: ids(&rule.gids),
+        catalogs: match &rule.catalogs {
+            Catalogs::All => vec!["*".to_owned()],
+            Catalogs::Named(names) => names.clone(),
+        },
+        targets: rule.targets.iter().map(|path| path.display().to_string()).collect(),
+        placements: rule.placements,
+        trusted: rule.trusted,
     }
 }
 

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use landfall_handler_api::{Error, ErrorKind, Result};
 
+use super::again::can_clone;
 use super::extents::{Extent, Extents, data_bytes};
 use super::lease;
 use super::pump::{pump, source_changed};
@@ -42,7 +43,7 @@ pub(super) fn adopt(source: File, stage: &mut Stage, want: &Want<'_>, call: &Cal
     let (method, computed) = if want.share && suits(&version, want.dress) && is_same_device(&version, stage)? {
         stage.share(source.try_clone().map_err(|error| Error::os(&error, "duplicate a descriptor"))?);
         (Method::Hardlink, digest_of(&source, &version, to_compute, call)?)
-    } else if clone(&source, stage)? {
+    } else if can_clone(&source, stage)? {
         // A source that grew since it was looked at was cloned as it is now.
         if FileVersion::of(stage.file())?.size != version.size {
             return Err(source_changed("the source's size changed while it was cloned"));
@@ -114,16 +115,6 @@ fn digest_of(
     match algorithm {
         None => Ok(None),
         Some(algorithm) => pump(source.as_fd(), version.size, None, Some(algorithm.hasher()), call),
-    }
-}
-
-/// Clones `source` into the stage; false where that cannot be done here.
-fn clone(source: &File, stage: &Stage) -> Result<bool> {
-    match disk::clone(stage.descriptor(), source.as_fd()) {
-        Ok(()) => Ok(true),
-        // EPERM: an encrypted or immutable source. EISDIR and EBADF are not met with regular files.
-        Err(error) if disk::is_missing(&error) || error.raw_os_error() == Some(libc::EPERM) => Ok(false),
-        Err(error) => Err(stage_error(&error, "clone the source into the stage")),
     }
 }
 

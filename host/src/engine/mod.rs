@@ -4,6 +4,7 @@
 //! would otherwise be asked for every byte, a sparse copy. Sources without a descriptor are streamed.
 
 mod adopt;
+mod again;
 mod board;
 mod crew;
 mod extents;
@@ -53,6 +54,7 @@ use fetch::{Fetch, Ran};
 use least_rate::LeastRate;
 use output::StageOutputs;
 
+pub(crate) use again::{again, can_clone};
 #[cfg(feature = "fuzzing")]
 pub(crate) use journal::Journal;
 pub(crate) use limits::{LimitSettings, NodeLimits};
@@ -62,7 +64,7 @@ pub(crate) use stage_writer::StageWriter;
 pub(crate) use supply::{Origin, Supply};
 
 /// How the bytes came to the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Method {
     /// The store's own inode got a second name.
@@ -145,6 +147,8 @@ pub(crate) struct Want<'a> {
     pub(crate) least_rate: u64,
     /// How long a source may be silent.
     pub(crate) stall: Duration,
+    /// Whether what is kept of an interrupted download is for any target of the directory.
+    pub(crate) shared: bool,
 }
 
 impl Want<'_> {
@@ -234,7 +238,7 @@ impl Moved {
     }
 
     /// Bytes that have no file to come from.
-    fn new(method: Method, bytes: u64, digest: Option<Digest>) -> Self {
+    pub(crate) fn new(method: Method, bytes: u64, digest: Option<Digest>) -> Self {
         Self {
             method,
             bytes,

@@ -48,7 +48,7 @@ impl Resume {
     /// possible now.
     pub(super) fn begin(stage: &mut Stage, size: u64, want: &Want<'_>) -> Result<Option<(Self, Resumed)>> {
         let Some(digest) = want.digest.filter(|_| size >= want.resume_bytes) else { return Ok(None) };
-        let Some(file) = stage.keep(&key(stage, digest), want.stage_keep)? else { return Ok(None) };
+        let Some(file) = stage.keep(&key(stage, digest, want.shared), want.stage_keep)? else { return Ok(None) };
         let (mut journal, checkpoint, damaged) = Journal::open(file)?;
         if damaged {
             complain(format_args!(
@@ -137,11 +137,14 @@ impl Resume {
     }
 }
 
-/// Names the stage of this target and digest.
-fn key(stage: &Stage, digest: &crate::digest::Digest) -> String {
+/// Names the stage of this target and digest, or of this digest in the target's directory.
+fn key(stage: &Stage, digest: &crate::digest::Digest, shared: bool) -> String {
     use std::os::unix::ffi::OsStrExt;
     let mut hasher = Algorithm::Sha256.hasher();
-    hasher.update(stage.target().name().as_bytes());
+    // No target has an empty name.
+    if !shared {
+        hasher.update(stage.target().name().as_bytes());
+    }
     // What is to become the disk, and what is only unpacked, are never the same file.
     hasher.update(if stage.is_scratch() { b"\0scratch\0" } else { b"\0" });
     hasher.update(digest.to_string().as_bytes());

@@ -79,6 +79,13 @@ pub(super) fn is_about_bytes(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Limit | ErrorKind::Invalid)
 }
 
+/// Whether an error may come of bytes that are not the image: then it says nothing of handler or form. What is only in the way
+/// of reading front to back is none.
+pub(super) fn is_verdict(error: &Error) -> bool {
+    let of_handler = matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Internal);
+    is_about_bytes(error) || (of_handler && error.code() != written::FORWARD_ONLY)
+}
+
 /// A failure to take bytes apart whose digest is right is the image's: no other copy is better.
 fn blame(error: Error, digest: Option<&Digest>, want: &Want<'_>) -> Error {
     if is_about_bytes(&error) && !error.scope_is_explicit() && want.digest.is_some() && digest == want.digest {
@@ -142,7 +149,7 @@ fn spooled_window(spool: &File, size: u64) -> Result<Window> {
 
 /// The outputs of an unpacker.
 fn outputs(unpacker: &Shaper, stage: &Stage, want: &Want<'_>) -> Result<Arc<StageOutputs>> {
-    let space = if want.overcommit { None } else { Some(stage.free_space()?) };
+    let space = if want.overcommit { None } else { Some(stage.unpromised_space()?) };
     let allowed = Allowed { disks: want.disks, bytes: want.limit, expected: None, space };
     StageOutputs::new(stage, allowed, want.stage_keep, unpacker.call.cancel.clone()).map(Arc::new)
 }

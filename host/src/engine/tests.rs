@@ -307,6 +307,7 @@ fn fetch_into(
         stage_keep: Duration::ZERO,
         least_rate: 1,
         stall: Duration::from_secs(60),
+        shared: false,
     };
     let mut origins: VecDeque<Origin> = fakes.iter().map(|(name, fake)| origin(name, fake)).collect();
     let first = origins.pop_front().unwrap();

@@ -77,8 +77,10 @@ impl Importer {
             access: Access::ReadWrite,
             dress: Dress::default(),
             allow_unhashed: true,
+            shared: false,
+            caller: 0,
         };
-        let mut decision = Decision::about(record, &self.config);
+        let mut decision = Decision::about(record, &self.config, 0);
         node.place(&order, &mut decision, &Cancel::new()?, &Nobody).map(|_| ())
     }
 }

@@ -52,6 +52,14 @@ pub(crate) struct HistoryEntry {
     pub(crate) record: serde_json::Value,
 }
 
+impl HistoryEntry {
+    /// The user that it was done for, where that is known.
+    pub(crate) fn caller(&self) -> Option<u32> {
+        let of = |part: &str| self.record.get(part)?.get("caller")?.as_u64()?.try_into().ok();
+        of("placed").or_else(|| of("decision"))
+    }
+}
+
 pub(super) fn write_history(
     transaction: &Transaction<'_>,
     deed: Deed,

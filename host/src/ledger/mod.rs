@@ -24,9 +24,9 @@ use crate::disk;
 use crate::faults::{self, Point};
 
 pub(crate) use bench::{Benched, Subject};
-pub(crate) use history::Deed;
+pub(crate) use history::{Deed, HistoryEntry};
 pub(crate) use job::{Job, PathLock};
-pub(crate) use placements::{Facts, PlacedDisk, Placement};
+pub(crate) use placements::{Facts, PlacedDisk, Placement, State};
 
 /// What turns each layout into the next, beginning with an empty file.
 const STEPS: [&str; 4] = [include_str!("schema.sql"), bench::OLD_TABLE, remembered::VERDICT, bench::TABLE];
@@ -47,6 +47,11 @@ impl Ledger {
         let ledger = Self::open_unsettled(state_dir)?;
         ledger.reconcile()?;
         Ok(ledger)
+    }
+
+    /// Opens it once more in a process that opened it before, for another thread.
+    pub(crate) fn open_settled(state_dir: &Path) -> Result<Self> {
+        Self::open_unsettled(state_dir)
     }
 
     fn open_unsettled(state_dir: &Path) -> Result<Self> {

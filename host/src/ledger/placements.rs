@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::history::{Deed, write_history};
@@ -17,7 +18,7 @@ use crate::identity::FileIdentity;
 use crate::verify::Verified;
 
 /// What was placed, by whom, from where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Facts {
     /// The image's id.
     pub(crate) image: Option<String>,
@@ -27,7 +28,8 @@ pub(crate) struct Facts {
     pub(crate) handler: String,
     /// How the bytes came.
     pub(crate) method: Method,
-    /// The digest of the stored bytes.
+    /// The digest of the stored bytes, `ALGORITHM:HEX`.
+    #[schemars(with = "Option<String>")]
     pub(crate) digest: Option<Digest>,
     /// How that digest is known.
     pub(crate) verified: Verified,
@@ -38,10 +40,16 @@ pub(crate) struct Facts {
     /// The disks, where the target is a directory of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) disks: Vec<PlacedDisk>,
+    /// The user that it was placed for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) caller: Option<u32>,
+    /// What the agent was asked for, as a digest: the same call made again is told from another one by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) request: Option<String>,
 }
 
 /// A disk in a directory that was placed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct PlacedDisk {
     /// Its name there.
     pub(crate) file: String,
@@ -50,7 +58,7 @@ pub(crate) struct PlacedDisk {
 }
 
 /// Where a placement is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum State {
     /// About to be published.

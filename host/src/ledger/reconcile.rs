@@ -17,7 +17,7 @@ use crate::target::{Occupant, Target, occupant};
 impl Ledger {
     /// Looks at every announced change whose job is dead: what the disk shows is confirmed, the rest dropped, and a hidden
     /// name that was left is removed.
-    pub(super) fn reconcile(&self) -> Result<()> {
+    pub(crate) fn reconcile(&self) -> Result<()> {
         let open = "WHERE state != 'placed' ORDER BY id";
         let dead = |transaction: &Transaction<'_>| -> Result<Vec<Placement>> {
             let mut dead = select(transaction, open)?;

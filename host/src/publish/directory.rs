@@ -3,13 +3,14 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
 use super::{DEFAULT_MODE, Dress, Published, put_on, settle};
 use crate::complaint::complain;
 use crate::disk;
-use crate::disks::{self, Described};
+use crate::disks::{self, Described, DescribedImage};
 use crate::engine::Moved;
 use crate::faults::Point;
 use crate::identity::FileVersion;
@@ -17,28 +18,38 @@ use crate::ledger::{Facts, Job, Ledger, PlacedDisk};
 use crate::stage::{HiddenDirectory, Stage, remove_with_disks, stage_error};
 use crate::target::{Occupant, Target, exists};
 
-/// Publishes the first disk, in `stage`, and those of `moved` that follow it. When this fails, nothing stands at the target.
+/// The disks of one image, for a directory.
+pub(crate) struct Part<'a> {
+    /// Its name in a group of images.
+    pub(crate) name: Option<&'a str>,
+    /// The image's id.
+    pub(crate) image: Option<&'a str>,
+    /// The first disk.
+    pub(crate) stage: &'a mut Stage,
+    /// How it came, and those that follow it.
+    pub(crate) moved: &'a mut Moved,
+}
+
+/// Publishes the disks of all `parts` as the directory `target`. When this fails, nothing stands there.
 pub(crate) fn publish_directory(
-    stage: &mut Stage,
-    moved: &mut Moved,
+    target: &Arc<Target>,
+    parts: &mut [Part<'_>],
     dress: &Dress,
     ledger: &Ledger,
     job: &Job,
     facts: &mut Facts,
 ) -> Result<Published> {
-    let target = stage.target();
-    let directory = HiddenDirectory::make(&target)?;
-    let mut described = vec![Described { bytes: moved.bytes, meta: &moved.meta }];
-    described.extend(moved.more.iter().map(|disk| Described { bytes: disk.bytes, meta: &disk.meta }));
-    let document = disks::document(facts.image.as_deref(), &described, moved.machine.as_ref())?;
-    facts.disks = (0..)
-        .zip(&described)
-        .map(|(number, disk)| PlacedDisk { file: disks::file_name(number), bytes: disk.bytes })
-        .collect();
-    let sizes: Vec<u64> = described.iter().map(|disk| disk.bytes).collect();
+    let directory = HiddenDirectory::make(target)?;
+    let images: Vec<DescribedImage<'_>> = parts.iter().map(described).collect();
+    let document = disks::document(&images)?;
+    let sizes: Vec<u64> = images.iter().flat_map(|image| &image.disks).map(|disk| disk.bytes).collect();
+    facts.disks =
+        (0..).zip(&sizes).map(|(number, bytes)| PlacedDisk { file: disks::file_name(number), bytes: *bytes }).collect();
     facts.bytes = sizes.iter().fold(0, |all, bytes| u64::saturating_add(all, *bytes));
     let mut files = Vec::new();
-    let stages = std::iter::once(stage).chain(moved.more.iter_mut().map(|disk| &mut disk.stage));
+    let stages = parts.iter_mut().flat_map(|Part { stage, moved, .. }| {
+        std::iter::once(&mut **stage).chain(moved.more.iter_mut().map(|disk| &mut disk.stage))
+    });
     for ((number, stage), bytes) in (0..).zip(stages).zip(sizes) {
         put_on(stage, bytes, dress)?;
         bring_in(stage, directory.file(), disks::file_name(number).as_ref())?;
@@ -52,7 +63,15 @@ pub(crate) fn publish_directory(
     }
     disk::sync_directory(Point::DirectorySync, directory.file().as_fd())
         .map_err(|error| stage_error(&error, "sync the directory of the disks"))?;
-    announce_and_name(directory, &target, moved, ledger, job, facts)
+    let unchanged = || parts.iter().try_for_each(|part| part.moved.refuse_changed_source());
+    announce_and_name(directory, target, &unchanged, ledger, job, facts)
+}
+
+fn described<'a>(part: &'a Part<'_>) -> DescribedImage<'a> {
+    let moved = &*part.moved;
+    let mut disks = vec![Described { bytes: moved.bytes, meta: &moved.meta }];
+    disks.extend(moved.more.iter().map(|disk| Described { bytes: disk.bytes, meta: &disk.meta }));
+    DescribedImage { name: part.name, image: part.image, disks, machine: moved.machine.as_ref() }
 }
 
 /// Gives a staged disk its name in the directory.
@@ -106,7 +125,7 @@ fn put_on_directory(directory: &File, dress: &Dress) -> Result<()> {
 fn announce_and_name(
     mut directory: HiddenDirectory,
     target: &Target,
-    moved: &Moved,
+    unchanged: &dyn Fn() -> Result<()>,
     ledger: &Ledger,
     job: &Job,
     facts: &Facts,
@@ -116,7 +135,7 @@ fn announce_and_name(
     let id = ledger.intend(job, target.path(), Some(directory.name()), &identity, facts)?;
     let hidden = Some(directory.name().to_owned());
     let published = Published { id, bytes: facts.bytes, identity, directory: hidden, _turn: turn };
-    if let Err(error) = moved.refuse_changed_source().and_then(|()| name(&directory, target)) {
+    if let Err(error) = unchanged().and_then(|()| name(&directory, target)) {
         settle(target, &published, ledger);
         return Err(error);
     }

@@ -15,7 +15,7 @@ use crate::ledger::{Facts, Job, Ledger, PathLock};
 use crate::stage::{Stage, hidden_name, stage_error};
 use crate::target::{Occupant, Target, exists, occupant};
 
-pub(crate) use directory::publish_directory;
+pub(crate) use directory::{Part, publish_directory};
 
 /// How the target is to be, apart from its bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -6,11 +6,12 @@
 mod collect;
 mod directory;
 mod kept;
+mod promised;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
@@ -22,6 +23,7 @@ use crate::faults::Point;
 use crate::target::Target;
 
 use kept::Kept;
+use promised::Promise;
 
 pub(crate) use directory::{HiddenDirectory, refuse_foreign, remove_with_disks};
 
@@ -51,6 +53,8 @@ pub(crate) struct Stage {
     owner: Option<(u32, u32)>,
     /// Whether it is only read, and never published.
     scratch: bool,
+    /// Room that it may take yet.
+    room: Mutex<Option<Arc<Promise>>>,
 }
 
 /// An error of the stage: whatever failed, no other location will do better here.
@@ -84,6 +88,18 @@ impl Stage {
         self.scratch
     }
 
+    /// Says who is to own the target. One that is kept stays the agent's own until it is published.
+    pub(crate) fn set_owner(&mut self, owner: Option<(u32, u32)>) -> Result<()> {
+        self.owner = owner;
+        if matches!(self.form, Form::Kept(_)) { Ok(()) } else { self.give_to_owner() }
+    }
+
+    /// Takes its name away, if it has one: it is only read from now on.
+    pub(crate) fn hide(&mut self) {
+        self.forget_progress();
+        self.give_up();
+    }
+
     fn give_to_owner(&self) -> Result<()> {
         let Some((uid, gid)) = self.owner else { return Ok(()) };
         disk::set_owner(self.descriptor(), uid, gid)
@@ -95,7 +111,7 @@ impl Stage {
         match disk::create_anonymous(directory) {
             Ok(file) => {
                 let (target, file) = (Arc::clone(target), File::from(file));
-                Ok(Self { target, file, form: Form::Anonymous, owner: None, scratch: false })
+                Ok(Self { target, file, form: Form::Anonymous, owner: None, scratch: false, room: Mutex::default() })
             }
             Err(error) if lacks_anonymous(&error) => {
                 collect::collect(directory, keep)?;
@@ -103,7 +119,8 @@ impl Stage {
                 let file = disk::create_named(directory, &name)
                     .map_err(|error| stage_error(&error, "make a file in the target's directory"))?;
                 let (target, file) = (Arc::clone(target), File::from(file));
-                let stage = Self { target, file, form: Form::Named(name), owner: None, scratch: false };
+                let stage =
+                    Self { target, file, form: Form::Named(name), owner: None, scratch: false, room: Mutex::default() };
                 rustix::fs::flock(&stage.file, FlockOperation::NonBlockingLockExclusive)
                     .map_err(|errno| stage_error(&errno.into(), "lock the stage"))?;
                 Ok(stage)
@@ -160,9 +177,24 @@ impl Stage {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
-    /// Refuses when the file system has less than `bytes` free for this process.
+    /// Refuses when the file system has less than `bytes` free for this process beside what other stages may take yet; else
+    /// they are this one's, until [`Stage::has_its_bytes`].
     pub(crate) fn check_space(&self, bytes: u64) -> Result<()> {
-        refuse_short_space(self.free_space()?, bytes, "")
+        // What it was promised before counts no more.
+        self.has_its_bytes();
+        let promise = promised::promise(&self.file, bytes, self.free_space()?)?;
+        *self.room.lock().unwrap_or_else(PoisonError::into_inner) = Some(promise);
+        Ok(())
+    }
+
+    /// Bytes that the file system has free beside what stages may take yet.
+    pub(crate) fn unpromised_space(&self) -> Result<u64> {
+        Ok(self.free_space()?.saturating_sub(promised::promised(&self.file)?))
+    }
+
+    /// It takes no more room.
+    pub(crate) fn has_its_bytes(&self) {
+        *self.room.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Sets the size; what is new reads as zeros.

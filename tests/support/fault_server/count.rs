@@ -67,6 +67,11 @@ impl Counts {
         self.requests.iter().filter_map(|request| request.header(name)).collect()
     }
 
+    /// Bytes of the content that the sockets took, each as often as they did.
+    pub(crate) fn sent_content(&self) -> u64 {
+        self.served.iter().map(|(_, range)| range.end - range.start).sum()
+    }
+
     /// What was served of the content, at whatever path.
     pub(crate) fn served(&self) -> Served {
         Served::of_ranges(self.served.iter().map(|(path, range)| (path.clone(), range.clone())))

@@ -51,6 +51,9 @@ struct Shared {
     open: AtomicUsize,
     stopped: Mutex<bool>,
     stops: Condvar,
+    /// After so many bytes of the content nothing more is sent until somebody lets it go on.
+    held: Mutex<Option<u64>>,
+    goes_on: Condvar,
     /// Of every connection that was made, to end those that are still open. A reset needs the last descriptor to be closed.
     sockets: Mutex<Vec<Weak<TcpStream>>>,
 }
@@ -82,11 +85,24 @@ impl FaultServer {
             open: AtomicUsize::new(0),
             stopped: Mutex::new(false),
             stops: Condvar::new(),
+            held: Mutex::new(None),
+            goes_on: Condvar::new(),
             sockets: Mutex::default(),
         });
         let its = Arc::clone(&shared);
         let acceptor = Some(thread::spawn(move || its.accept(listener)));
         Self { shared, address, acceptor }
+    }
+
+    /// Sends no more than so many bytes of the content, to all together, until it is let go on.
+    pub(crate) fn hold_after(&self, bytes: u64) {
+        *locked(&self.shared.held) = Some(bytes);
+    }
+
+    /// Sends the rest.
+    pub(crate) fn go_on(&self) {
+        *locked(&self.shared.held) = None;
+        self.shared.goes_on.notify_all();
     }
 
     /// Host and port.
@@ -109,6 +125,7 @@ impl Drop for FaultServer {
     fn drop(&mut self) {
         *locked(&self.shared.stopped) = true;
         self.shared.stops.notify_all();
+        self.go_on();
         // Wakes the acceptor; when it listens no longer, the port may be another server's by now.
         if self.acceptor.as_ref().is_some_and(|acceptor| !acceptor.is_finished()) {
             let _ = TcpStream::connect(self.address);
@@ -130,6 +147,14 @@ impl Shared {
 
     fn is_stopped(&self) -> bool {
         *locked(&self.stopped)
+    }
+
+    /// Waits while it is held.
+    fn wait_while_held(&self) {
+        let mut held = locked(&self.held);
+        while held.is_some_and(|most| self.counts().sent >= most) {
+            held = self.goes_on.wait(held).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Passes the time, until the server is dropped; false when it is.

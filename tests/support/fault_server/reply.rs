@@ -209,6 +209,7 @@ impl Sending<'_> {
         let bytes = self.shared.bytes[as_usize(&range)].iter().map(|&byte| change(byte)).collect::<Vec<u8>>();
         for part in bytes.chunks(STEP) {
             let range = at..at + part.len() as u64;
+            self.shared.wait_while_held();
             // Before they go out: whoever has them finds them counted.
             self.shared.counts().took(self.path, range.clone());
             if self.socket.write_all(part).is_err() {

@@ -17,6 +17,7 @@ use super::tree::{self, At};
 use super::units::{self, UnitError};
 use super::{CatalogType, Config};
 
+pub(super) mod agent;
 mod clouds;
 mod handlers;
 mod limits;
@@ -64,6 +65,7 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn config(&mut self, raw: RawConfig, surroundings: &Surroundings) -> Config {
         let top = At::top();
+        let state_dir = self.state_dir(raw.state_dir, surroundings);
         Config {
             source: None,
             node: self.node(raw.node, surroundings),
@@ -74,7 +76,8 @@ impl Judge<'_> {
             isolation: raw.isolation,
             route: raw.route,
             selection: self.selection(raw.selection),
-            state_dir: self.state_dir(raw.state_dir, surroundings),
+            agent: self.agent(raw.agent, &state_dir, &raw.catalogs),
+            state_dir,
             stage_keep: self.duration(&top.key("stage_keep"), "stage_keep", &raw.stage_keep),
             legacy_md5: raw.legacy_md5,
             allow_unhashed: raw.allow_unhashed,

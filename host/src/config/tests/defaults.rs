@@ -11,8 +11,8 @@ use serde_json::json;
 use super::{read, somewhere};
 use crate::config::surroundings::Surroundings;
 use crate::config::{
-    Catalog, Config, HandlerSection, Isolation, Limits, RouteMode, Store, VerifyPolicy, interpret, parse_duration,
-    parse_size,
+    Agent, CallerRule, Catalog, Catalogs, Config, HandlerSection, Isolation, Limits, LogFormat, Placements, RouteMode,
+    Store, VerifyPolicy, interpret, parse_duration, parse_size,
 };
 
 #[test]
@@ -53,6 +53,20 @@ fn nothing_written_means_the_defaults() {
         clouds: BTreeMap::new(),
         catalogs: BTreeMap::new(),
         handler_sections: BTreeMap::new(),
+        agent: Agent {
+            socket: PathBuf::from("/run/landfall/agent.sock"),
+            socket_mode: 0o600,
+            jobs: 8,
+            workers: 32,
+            queue: 1024,
+            queue_per_caller: 512,
+            connections: 512,
+            connections_per_caller: 256,
+            linger: Duration::from_secs(60),
+            stop: Duration::from_secs(30),
+            log: LogFormat::Text,
+            callers: Vec::new(),
+        },
     };
     assert_eq!(interpret("", None, &somewhere()).unwrap(), expected);
     let with_file = read("\u{feff}# nothing\r\n").unwrap();
@@ -122,6 +136,30 @@ fn everything_written_is_taken() {
         [handler.swift]
         since = 2026-01-02
         retries = {{ most = 3, wait = 0.5, on = [500, 503] }}
+
+        [agent]
+        socket = "/srv/agent.sock"
+        jobs = 1
+        workers = 2
+        queue = 3
+        queue_per_caller = 4
+        connections = 5
+        connections_per_caller = 6
+        linger = "0s"
+        stop = "1s"
+        log = "json"
+
+        [[agent.caller]]
+        uids = [107, "2000-2999"]
+        gids = ["9"]
+        catalogs = ["images"]
+        targets = ["/srv//vms/"]
+        placements = "any"
+        trusted = true
+
+        [[agent.caller]]
+        gids = [10]
+        catalogs = ["*"]
         "#
     );
     let config = read(&text).unwrap();
@@ -197,10 +235,49 @@ fn everything_written_is_taken() {
                 },
             ),
         ]),
+        agent: Agent {
+            socket: PathBuf::from("/srv/agent.sock"),
+            socket_mode: 0o666,
+            jobs: 1,
+            workers: 2,
+            queue: 3,
+            queue_per_caller: 4,
+            connections: 5,
+            connections_per_caller: 6,
+            linger: Duration::ZERO,
+            stop: Duration::from_secs(1),
+            log: LogFormat::Json,
+            callers: vec![
+                CallerRule {
+                    uids: vec![107..=107, 2000..=2999],
+                    gids: vec![9..=9],
+                    catalogs: Catalogs::Named(vec!["images".to_owned()]),
+                    targets: vec![PathBuf::from("/srv/vms")],
+                    placements: Placements::Any,
+                    trusted: true,
+                },
+                CallerRule {
+                    uids: Vec::new(),
+                    gids: vec![10..=10],
+                    catalogs: Catalogs::All,
+                    targets: Vec::new(),
+                    placements: Placements::Own,
+                    trusted: false,
+                },
+            ],
+        },
     };
     assert_eq!(config, expected);
     // Comparing paths does not see a slash too many.
     assert_eq!(config.stores[0].root.to_str(), Some("/var/lib/glance/images"));
+}
+
+#[test]
+fn the_socket_is_where_the_state_is() {
+    let socket = |text: &str| read(text).unwrap().agent.socket;
+    assert_eq!(socket(""), Path::new("/run/landfall/agent.sock"));
+    assert_eq!(socket("state_dir = '/srv/state'"), Path::new("/srv/state/agent.sock"));
+    assert_eq!(read("[agent]\nsocket_mode = '0660'").unwrap().agent.socket_mode, 0o660);
 }
 
 #[test]

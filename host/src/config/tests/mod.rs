@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::surroundings::Surroundings;
 use super::{Config, ConfigError, interpret};
 
+mod agent;
 mod defaults;
 mod published;
 mod robust;

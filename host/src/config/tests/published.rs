@@ -33,6 +33,12 @@ fn all_keys() -> BTreeMap<String, Value> {
     found
 }
 
+/// The reference's pages, one after the other.
+fn reference() -> String {
+    let page = |path| fs::read_to_string(project_file(path)).unwrap();
+    page("docs/config.md") + &page("docs/agent.md")
+}
+
 #[test]
 fn the_schema_is_the_committed_one() {
     let path = project_file("docs/schemas/config.schema.json");
@@ -53,7 +59,7 @@ fn every_key_is_described_in_the_schema() {
 
 #[test]
 fn the_reference_has_every_key_and_no_other() {
-    let text = fs::read_to_string(project_file("docs/config.md")).unwrap();
+    let text = reference();
     let sections = text.split("\n### `").skip(1).map(|section| section.split_once("`\n").unwrap());
     let sections: BTreeMap<&str, &str> = sections.collect();
     let keys = all_keys();
@@ -79,7 +85,7 @@ fn the_reference_has_every_key_and_no_other() {
 
 #[test]
 fn the_reference_s_examples_load() {
-    let text = fs::read_to_string(project_file("docs/config.md")).unwrap();
+    let text = reference();
     let examples = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     for example in examples {
         read(example).unwrap_or_else(|error| panic!("{error}\nin:\n{example}"));

@@ -1,12 +1,15 @@
 //! What `config show` prints means what it was made from.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 use super::{project_file, read};
-use crate::config::{Config, HandlerSection, Isolation, Limits, render_effective};
+use crate::config::{
+    Agent, CallerRule, Catalogs, Config, HandlerSection, Isolation, Limits, LogFormat, Placements, render_effective,
+};
 
 /// Reads `config` as it is shown. Where it came from is no part of what it means.
 fn shown_and_read(config: &Config) -> Config {
@@ -52,6 +55,20 @@ bench = "10m"
 
 [catalog]
 
+[agent]
+socket = "/run/landfall/agent.sock"
+socket_mode = "0600"
+jobs = 8
+workers = 32
+queue = 1024
+queue_per_caller = 512
+connections = 512
+connections_per_caller = 256
+linger = "1m"
+stop = "30s"
+log = "text"
+caller = []
+
 [handler]
 "#;
     assert_eq!(render_effective(&read("").unwrap()), expected);
@@ -71,6 +88,8 @@ fn every_kind_of_entry_survives() {
         "[cloud.a]\nauth_type = 'token'\nauth = { auth_url = 'https://k', token_file = '/t' }\ninterface = 'internal'\nca_file = '/ca'\n\
          endpoints = { image = 'https://g' }\n[catalog.g]\ntype = 'glance'\nservice_cloud = 'a'\n[[store]]\nid = 's'\ntype = 's3'",
         "selection = [{ store = ['a', 'b'] }]",
+        "[catalog.c]\ntype = 'directory'\npath = '/r'\n[agent]\nlinger = '0s'\nlog = 'journald'\nsocket = '/s'\n[[agent.caller]]\nuids = [1, '2-4']\n\
+         catalogs = ['c']\ntargets = ['/a', '/b']\n[[agent.caller]]\ngids = ['5']\ncatalogs = ['*']\nplacements = 'any'\ntrusted = true",
         "isolation = 'worker'\n[handler.a]\n[handler.b]\nisolation = 'auto'\n[limits]\nbandwidth = '1GB'\nbench = '0s'",
     ];
     for text in texts {
@@ -138,6 +157,62 @@ fn limits() -> impl Strategy<Value = Limits> {
     })
 }
 
+fn path() -> impl Strategy<Value = PathBuf> {
+    "(/[a-z*'\"\\\\ \u{e9}]{1,9}){1,3}".prop_map(PathBuf::from)
+}
+
+/// Rules that may name the catalog `c`.
+fn callers() -> impl Strategy<Value = Vec<CallerRule>> {
+    // The largest number stands for none.
+    let id = || 0..u32::MAX;
+    let ids = |least| {
+        let range = (id(), id()).prop_map(|(a, b)| a.min(b)..=a.max(b));
+        let one = id().prop_map(|id| id..=id);
+        prop::collection::vec(prop_oneof![range, one], least..4)
+    };
+    let names = [Catalogs::All, Catalogs::Named(Vec::new()), Catalogs::Named(vec!["c".to_owned()])];
+    let catalogs = prop::sample::select(names.to_vec());
+    let placements = prop::sample::select(vec![Placements::Own, Placements::Any]);
+    let targets = prop::collection::vec(path(), 0..3);
+    let rule = (ids(0), ids(1), catalogs, targets, placements, any::<bool>()).prop_map(
+        |(uids, gids, catalogs, targets, placements, trusted)| CallerRule {
+            uids,
+            gids,
+            catalogs,
+            targets,
+            placements,
+            trusted,
+        },
+    );
+    prop::collection::vec(rule, 0..4)
+}
+
+fn agent() -> impl Strategy<Value = Agent> {
+    let count = || 1..=u32::MAX;
+    let time = || (0..1_000_000_000_u64).prop_map(Duration::from_millis);
+    let log = prop::sample::select(vec![LogFormat::Text, LogFormat::Json, LogFormat::Journald]);
+    let counts = (1..=4096_u32, count(), count(), count(), count(), count());
+    (path(), 0..=0o777_u32, counts, time(), time(), log, callers()).prop_map(
+        |(socket, socket_mode, counts, linger, stop, log, callers)| {
+            let (jobs, workers, queue, queue_per_caller, connections, connections_per_caller) = counts;
+            Agent {
+                socket,
+                socket_mode,
+                jobs,
+                workers,
+                queue,
+                queue_per_caller,
+                connections,
+                connections_per_caller,
+                linger,
+                stop,
+                log,
+                callers,
+            }
+        },
+    )
+}
+
 proptest! {
     #[test]
     fn any_configuration_survives(
@@ -145,10 +220,12 @@ proptest! {
         limits in limits(),
         isolation in prop::sample::select(vec![Isolation::Auto, Isolation::Worker, Isolation::Inline]),
         config in settings(),
+        agent in agent(),
     ) {
         let section = HandlerSection { isolation: Isolation::Auto, config };
         let handler_sections = [("a".to_owned(), section)].into();
-        let config = Config { labels, limits, isolation, handler_sections, ..read("").unwrap() };
+        let base = read("[catalog.c]\ntype = 'directory'\npath = '/c'").unwrap();
+        let config = Config { labels, limits, isolation, handler_sections, agent, ..base };
         prop_assert_eq!(shown_and_read(&config), config);
     }
 }

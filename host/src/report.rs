@@ -6,7 +6,9 @@ use landfall_handler_api::{Error, ErrorKind, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::advice::{Retry, advice, retry};
 use crate::decision::{Decision, ExcludedLocation, TriedAttempt};
+use crate::ledger::{Facts, HistoryEntry, Placement, State};
 use crate::place::Placed;
 use crate::redact;
 
@@ -21,6 +23,12 @@ pub(crate) struct Report {
     pub(crate) schema: String,
     /// Whether the disk was placed.
     pub(crate) ok: bool,
+    /// The agent's job, where the agent placed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) job: Option<String>,
+    /// Whether the same call had been made before, and the disk was there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) repeated: bool,
     /// The image's id.
     pub(crate) image: Option<String>,
     /// What was published.
@@ -65,7 +73,7 @@ pub(crate) struct PlanReport {
 
 impl PlanReport {
     /// The report of a decision.
-    pub(super) fn new(decision: Decision, planned: Result<(), &Error>) -> Self {
+    pub(crate) fn new(decision: Decision, planned: Result<(), &Error>) -> Self {
         let error = planned.err().map(ErrorReport::from);
         Self { schema: PLAN_SCHEMA.to_owned(), ok: error.is_none(), decision, error }
     }
@@ -93,6 +101,13 @@ pub(crate) struct ErrorReport {
     pub(crate) scope: Scope,
     /// The text for people.
     pub(crate) message: String,
+    /// Whether the same call may succeed later.
+    pub(crate) retry: Retry,
+    /// Seconds after which it is worth trying again, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_after_seconds: Option<u64>,
+    /// What can be done about it.
+    pub(crate) advice: String,
 }
 
 impl From<&Error> for ErrorReport {
@@ -102,19 +117,24 @@ impl From<&Error> for ErrorReport {
             code: error.code().to_owned(),
             scope: error.scope(),
             message: redact::printable(error.message()),
+            retry: retry(error),
+            retry_after_seconds: error.retry_after().map(|wait| wait.as_secs().max(1)),
+            advice: advice(error).to_owned(),
         }
     }
 }
 
 impl Report {
     /// The report of a placement.
-    pub(super) fn new(decision: Decision, placed: Result<&Placed, &Error>, seconds: f64) -> Self {
+    pub(crate) fn new(decision: Decision, placed: Result<&Placed, &Error>, seconds: f64) -> Self {
         let error = placed.err().map(ErrorReport::from);
         let placed = placed.ok();
         let facts = placed.map(|placed| &placed.facts);
         Self {
             schema: SCHEMA.to_owned(),
             ok: placed.is_some(),
+            job: None,
+            repeated: false,
             image: decision.image,
             targets: placed.map(TargetReport::of).unwrap_or_default(),
             locations: facts.map(|facts| facts.locations.clone()).unwrap_or_default(),
@@ -145,6 +165,76 @@ impl TargetReport {
         }
         facts.disks.iter().map(|disk| report(&path.join(&disk.file), disk.bytes)).collect()
     }
+}
+
+/// A placement, as it is listed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct PlacementReport {
+    /// The ledger's number.
+    pub(crate) id: i64,
+    /// Its absolute path. Bytes that are not UTF-8 are replaced.
+    pub(crate) path: String,
+    /// Where in its life it is.
+    pub(crate) state: State,
+    /// The inode's number.
+    pub(crate) inode: u64,
+    /// When it was placed, in UTC.
+    pub(crate) at: String,
+    /// What was placed.
+    pub(crate) placed: Facts,
+    /// Whether what was placed stands there still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stands: Option<bool>,
+}
+
+impl From<&Placement> for PlacementReport {
+    fn from(placement: &Placement) -> Self {
+        Self {
+            id: placement.id,
+            path: placement.path.to_string_lossy().into_owned(),
+            state: placement.state,
+            inode: placement.identity.inode,
+            at: moment(placement.at),
+            placed: placement.facts.clone(),
+            stands: None,
+        }
+    }
+}
+
+/// An entry of the history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct HistoryReport {
+    /// Its number, rising.
+    pub(crate) id: i64,
+    /// When, in UTC.
+    pub(crate) at: String,
+    /// `place`, `remove`, `move`.
+    pub(crate) deed: String,
+    /// Whether it was done.
+    pub(crate) ok: bool,
+    /// The target.
+    pub(crate) path: String,
+    /// The decision and its outcome.
+    pub(crate) record: serde_json::Value,
+}
+
+impl From<&HistoryEntry> for HistoryReport {
+    fn from(entry: &HistoryEntry) -> Self {
+        Self {
+            id: entry.id,
+            at: moment(entry.at),
+            deed: entry.deed.clone(),
+            ok: entry.ok,
+            path: entry.path.to_string_lossy().into_owned(),
+            record: entry.record.clone(),
+        }
+    }
+}
+
+/// A moment of the ledger, in milliseconds since 1970, in UTC.
+pub(crate) fn moment(at: i64) -> String {
+    jiff::Timestamp::from_millisecond(at)
+        .map_or_else(|_| at.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
 #[cfg(test)]

@@ -12,14 +12,14 @@ const STEP: Duration = Duration::from_millis(250);
 
 /// Counts of bytes, each with its moment. What was there at the first count, from an earlier run, did not come now.
 #[derive(Default)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     samples: VecDeque<(Instant, u64)>,
     last: Option<(Instant, u64)>,
 }
 
 impl Rate {
     /// So many bytes are there now. Fewer than before: another attempt begins.
-    pub(super) fn note(&mut self, now: Instant, done: u64) {
+    pub(crate) fn note(&mut self, now: Instant, done: u64) {
         if self.last.is_some_and(|(_, before)| done < before) {
             self.samples.clear();
         }
@@ -35,7 +35,7 @@ impl Rate {
     }
 
     /// Bytes a second, once there is enough to tell.
-    pub(super) fn per_second(&self) -> Option<u64> {
+    pub(crate) fn per_second(&self) -> Option<u64> {
         let ((first, before), (last, done)) = (self.samples.front()?, self.last?);
         let passed = last.saturating_duration_since(*first);
         if passed < WINDOW_LEAST {
@@ -46,7 +46,7 @@ impl Rate {
     }
 
     /// Seconds that the rest of `total` will take, at this rate.
-    pub(super) fn seconds_left(&self, total: u64) -> Option<u64> {
+    pub(crate) fn seconds_left(&self, total: u64) -> Option<u64> {
         let (_, done) = self.last?;
         total.saturating_sub(done).checked_div(self.per_second()?.max(1))
     }
