@@ -25,8 +25,10 @@ const LAYOUTS: [Layout; 2] = [Layout::Streamed, Layout::Ranged];
 type Test = fn(&Bench<'_>);
 
 pub(crate) fn cases() -> Vec<Case> {
-    let mut cases =
-        vec![Case::new("chains::the_generator_and_the_plugin_agree", generator).needs(&[Need::Program("cc")])];
+    let mut cases = vec![
+        Case::new("chains::the_generator_and_the_plugin_agree", generator).needs(&[Need::Program("cc")]),
+        Case::new("chains::forms_that_only_a_plugin_knows", own_names).on(Fs::Tmpfs).needs(&[Need::Program("cc")]),
+    ];
     for source in ["inline", "worker"] {
         for unpacker in ["inline", "worker"] {
             let tests: [(&str, Test); 6] = [
@@ -412,4 +414,35 @@ fn flaws(bench: &Bench<'_>) {
     for layout in LAYOUTS {
         bench.place(&bench.image(layout, Flaw::None)).failure("limit", "disk-bytes", "location");
     }
+}
+
+/// A compression and a container that nobody but a plugin knows are placed by their names.
+fn own_names(world: &World) {
+    let sandbox = Sandbox::on(world, Fs::Tmpfs);
+    let dir = PluginDir::new(&sandbox, "plugins");
+    dir.add(world, "careless.so", "tests/plugins/careless.c", &["FAULT=NONE"]);
+    sandbox.configure(&dir.line(), &sandbox.store_table("verify = \"always\""));
+    let disk = DISK.bytes();
+    let tagged = |bytes: &[u8]| [b"TAG0", &(bytes.len() as u64).to_le_bytes()[..], bytes].concat();
+    for (name, container, compression, bytes) in [
+        ("compressed", "bare", Some("tagged"), tagged(&disk)),
+        ("contained", "tagged", None, tagged(&disk)),
+        ("both", "tagged", Some("tagged"), tagged(&tagged(&disk))),
+    ] {
+        fs::write(sandbox.store(name), &bytes).unwrap();
+        let url = format!("file://{}", sandbox.store(name).display());
+        let mut record = record("raw", bytes.len() as u64, &sha256_of(&bytes), &[url]);
+        record["container_format"] = json!(container);
+        record["compression"] = json!(compression);
+        let answer = sandbox.place_value(&record, name);
+        assert_eq!(answer.success()["method"], "unpack", "{answer:#?}");
+        DISK.assert_at(&sandbox.out(name));
+    }
+    let stored = fs::read(sandbox.store("compressed")).unwrap();
+    let url = format!("file://{}", sandbox.store("compressed").display());
+    let mut unknown = record("raw", stored.len() as u64, &sha256_of(&stored), &[url]);
+    unknown["compression"] = json!("tagget");
+    sandbox.place_value(&unknown, "none").failure("unsupported", "no-filter", "image");
+    unknown["compression"] = json!("two words");
+    sandbox.place_value(&unknown, "none").failure("invalid", "record-format", "image");
 }

@@ -156,7 +156,7 @@ const FAULTS: [(&str, &[&str]); 9] = [
     ("TAKES_A_CUT_FOR_THE_WHOLE", &["filter-cut", "unpack-cut"]),
     ("LOSES_THE_LAST_BYTE_OF_A_STREAM", &["filter-pieces", "filter-cut", "unpack-stream"]),
     ("GIVES_OTHER_BYTES", &["filter-whole", "unpack-whole"]),
-    ("CALLS_A_FULL_SINK_THE_END", &["filter-limit"]),
+    ("CALLS_A_FULL_SINK_THE_END", &["filter-limit", "filter-cancelled"]),
     ("HEARS_NO_CANCEL", &["filter-cancelled", "unpack-cancelled"]),
     ("LEAKS_A_DESCRIPTOR", &["conduct"]),
     ("SWALLOWS_FAILED_WRITES", &["unpack-no-space"]),
@@ -203,7 +203,7 @@ fn samples(world: &World) {
     let sample = |path: &Path| check().arg("--sample").arg(path).arg("--as");
     sample(&missing).arg("gzip").json().run().failure("invalid", "no-sample", "request");
     let expecting = sample(&disk).arg("gzip").arg("--expect").arg(&missing);
-    expecting.json().run().failure("invalid", "no-sample", "request");
+    expecting.json().run().failure("invalid", "no-expected", "request");
     let other = sample(&disk).arg("tagged").json().run();
     other.failure("invalid", "check-failed", "request");
     assert_eq!(Findings { document: other.document().clone(), status: other.status }.failed(), ["sample"]);

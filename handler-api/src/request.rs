@@ -41,7 +41,9 @@ pub struct HandlerInfo {
     pub kinds: Vec<HandlerKind>,
     /// URL schemes of the locations it takes, lower case. Empty for a source or transfer that needs no location.
     pub schemes: Vec<String>,
-    /// Disk or container formats that it unpacks or filters.
+    /// What it takes: for an unpacker the disk formats, by the record's `disk_format`, of images in the container `bare`, and
+    /// containers, by its `container_format`; for a filter compressions, by its `compression`. Any names will do, also ones
+    /// that the host has no rules for; a compression's has up to 32 of `a-z0-9+-._`.
     pub formats: Vec<String>,
     /// Whether it speaks to the network; such a handler is run in a worker where isolation is `auto`.
     pub needs_network: bool,

@@ -237,6 +237,7 @@ impl Node<'_> {
         let want = Want {
             digest: attempt.expected.digest.as_ref(),
             size: attempt.size,
+            virtual_size: attempt.expected.virtual_size,
             limit: self.config.limits.disk_bytes,
             disks: if order.directory { self.config.limits.disks } else { 1 },
             overcommit: self.config.limits.overcommit,
@@ -323,6 +324,12 @@ impl Node<'_> {
     }
 }
 
+/// Who took the bytes on and apart, where that was more than one.
+fn chain(attempt: &Attempt) -> Vec<String> {
+    let ids = attempt.handlers();
+    if ids.len() < 2 { Vec::new() } else { ids.into_iter().map(str::to_owned).collect() }
+}
+
 fn facts(order: &Order<'_>, attempt: &Attempt, moved: &Moved, verified: Verified) -> Facts {
     let record = &order.image.record;
     let locations = attempt.location.and_then(|index| record.locations.get(index));
@@ -334,6 +341,7 @@ fn facts(order: &Order<'_>, attempt: &Attempt, moved: &Moved, verified: Verified
             moved.locations.clone()
         },
         handler: attempt.handler.info().id.clone(),
+        handlers: chain(attempt),
         method: moved.method,
         digest: if verified == Verified::No { None } else { attempt.expected.digest.clone() },
         verified,

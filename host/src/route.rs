@@ -385,14 +385,14 @@ impl Router<'_> {
             let takes = |info: &HandlerInfo| info.kinds.contains(&kind) && info.formats.iter().any(|own| own == format);
             self.handlers.iter().filter(|handler| takes(handler.info())).cloned().collect()
         };
-        let filter = form.compression.map(|compression| found(HandlerKind::Filter, compression.name()));
+        let filter = form.compression.as_ref().map(|compression| found(HandlerKind::Filter, compression));
         let unpacker = (!form.is_raw_inside()).then(|| found(HandlerKind::Unpack, form.packing()));
         let missing = |code: &'static str, message: String| {
             let listed = if !self.config.handlers.is_empty() { " among those in the setting handlers" } else { "" };
             let message = format!("{message}{listed}; --format as-is places it");
             Err(Error::new(ErrorKind::Unsupported, code, message).scoped(Scope::Image))
         };
-        match (form.compression, &filter, &unpacker) {
+        match (&form.compression, &filter, &unpacker) {
             (Some(compression), Some(filters), _) if filters.is_empty() => {
                 missing("no-filter", format!("it is compressed by {compression}, and no filter inflates that"))
             }

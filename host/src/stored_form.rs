@@ -13,7 +13,7 @@ const BARE: &str = "bare";
 const NONE: &str = "none";
 /// How the container `compressed` is compressed where the record does not say: as Cinder, which makes such images, does it
 /// unless it is told otherwise (`compression_format`).
-const USUAL: Compression = Compression::Gzip;
+const USUAL: &str = Compression::Gzip.name();
 
 /// The form of stored bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +22,9 @@ pub(crate) struct StoredForm {
     pub(crate) disk: String,
     /// The container format, as the record has it.
     pub(crate) container: String,
-    /// How the container, or the disk in the container `compressed`, is compressed.
-    pub(crate) compression: Option<Compression>,
+    /// How the container, or the disk in the container `compressed`, is compressed: a [name](Compression::is_name), for which
+    /// the inspector has rules or only somebody's filter has.
+    pub(crate) compression: Option<String>,
 }
 
 impl StoredForm {
@@ -42,12 +43,13 @@ impl StoredForm {
                 return Err(bad_form("the record says compressed, and compression none".to_owned()));
             }
             Some(NONE) => None,
+            Some(name) if Compression::is_name(name) => Some(name),
             Some(name) => {
-                let unknown = || bad_form(format!("the record's compression {} is not known", printable(name)));
-                Some(Compression::from_name(name).ok_or_else(unknown)?)
+                return Err(bad_form(format!("the record's compression {} is no name of one", printable(name))));
             }
         };
-        Ok(Self { disk, container, compression: named })
+        let compression = named.map(str::to_owned);
+        Ok(Self { disk, container, compression })
     }
 
     /// Whether `location` holds the image in another form than the record speaks of: size and digest of the record are not
@@ -96,7 +98,7 @@ mod tests {
         record
     }
 
-    fn compression(record: &ImageRecord, location: &Location) -> Result<Option<Compression>, String> {
+    fn compression(record: &ImageRecord, location: &Location) -> Result<Option<String>, String> {
         StoredForm::of(record, location).map(|form| form.compression).map_err(|error| error.code().to_owned())
     }
 
@@ -106,14 +108,17 @@ mod tests {
         for (container, named, expected) in [
             ("bare", None, Ok(None)),
             ("bare", Some("none"), Ok(None)),
-            ("bare", Some("zstd"), Ok(Some(Compression::Zstd))),
-            ("ova", Some("xz"), Ok(Some(Compression::Xz))),
-            ("compressed", None, Ok(Some(Compression::Gzip))),
-            ("compressed", Some("bzip2"), Ok(Some(Compression::Bzip2))),
-            ("compressed", Some("none"), Err("record-format".to_owned())),
-            ("bare", Some("lz4"), Err("record-format".to_owned())),
-            ("bare", Some("GZIP"), Err("record-format".to_owned())),
+            ("bare", Some("zstd"), Ok(Some("zstd"))),
+            ("ova", Some("xz"), Ok(Some("xz"))),
+            ("compressed", None, Ok(Some("gzip"))),
+            ("compressed", Some("bzip2"), Ok(Some("bzip2"))),
+            ("compressed", Some("none"), Err("record-format")),
+            ("bare", Some("site-lz4.v2"), Ok(Some("site-lz4.v2"))),
+            ("bare", Some(""), Err("record-format")),
+            ("bare", Some("lz 4"), Err("record-format")),
+            ("bare", Some("GZIP"), Err("record-format")),
         ] {
+            let expected = expected.map(|name| name.map(str::to_owned)).map_err(str::to_owned);
             assert_eq!(compression(&record("raw", container, named), &location), expected, "{container} {named:?}");
         }
     }
@@ -122,13 +127,13 @@ mod tests {
     fn a_location_with_formats_of_its_own_inherits_no_compression() {
         let image = record("vmdk", "ova", Some("gzip"));
         let mut location = Location::from_url("file:///a");
-        assert_eq!(compression(&image, &location), Ok(Some(Compression::Gzip)));
+        assert_eq!(compression(&image, &location), Ok(Some("gzip".to_owned())));
         assert!(!StoredForm::is_other(&image, &location));
         (location.disk_format, location.container_format) = (Some("raw".into()), Some("bare".into()));
         assert_eq!(compression(&image, &location), Ok(None));
         assert!(StoredForm::is_other(&image, &location));
         location.compression = Some("xz".into());
-        assert_eq!(compression(&image, &location), Ok(Some(Compression::Xz)));
+        assert_eq!(compression(&image, &location), Ok(Some("xz".to_owned())));
         let mut only_compressed = Location::from_url("file:///a");
         only_compressed.compression = Some("zstd".into());
         assert!(StoredForm::is_other(&image, &only_compressed));

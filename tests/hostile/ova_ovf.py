@@ -14,6 +14,7 @@ REFERENCE = corrupt("ovf-reference")
 HREF = unsupported("ovf-href")
 DOCTYPE = unsupported("ovf-doctype")
 CAPACITY = corrupt("ovf-capacity")
+SIZE = corrupt("ovf-size-mismatch")
 TOO_MANY = limit("ovf-too-many")
 
 
@@ -173,8 +174,9 @@ def _numbers(corpus: Corpus) -> None:
         ("units-of-nothing", _with(capacity, f'{capacity} {units}="byte * 0"'), CAPACITY),
         ("units-of-hertz", _with(capacity, f'{capacity} {units}="hertz * 10^6"'), CAPACITY),
         ("capacity-beyond-the-limit", _with(capacity, f'ovf:capacity="{2**62}"'), limit("disk-too-large")),
-        ("larger-file", _with(href, f'{href} ovf:size="{len(DISK) + 1}"'), corrupt("ovf-size-mismatch")),
-        ("smaller-file", _with(href, f'{href} ovf:size="512"'), corrupt("ovf-size-mismatch")),
+        ("larger-file", _with(href, f'{href} ovf:size="{len(DISK) + 1}"'), SIZE),
+        ("smaller-file", _with(href, f'{href} ovf:size="512"'), SIZE),
+        ("larger-other-file", _with("<File ", '<File ovf:id="o" ovf:href="image.mf" ovf:size="1"/><File '), SIZE),
         ("file-of-2-64", _with(href, f'{href} ovf:size="{2**64}"'), INVALID),
         ("memory-beyond-2-64", _with(controller, memory + controller), INVALID),
     ]:

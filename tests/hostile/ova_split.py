@@ -116,6 +116,9 @@ def _descriptors(corpus: Corpus) -> None:
         ("read-only", usual.replace(b"RW", b"RDONLY", 1), AMBIGUOUS),
         ("behind-a-blank-line", usual.replace(b"RW", b"\nRW", 1), AMBIGUOUS),
         ("behind-blanks", usual.replace(b"RW", b" \t\r\nRW", 1), AMBIGUOUS),
+        # To some it is the magic number of another format.
+        ("magic-of-sparse", b"KDMV=1\n" + usual, AMBIGUOUS),
+        ("magic-of-another", b"COWD=1\n" + usual, AMBIGUOUS),
     ]:
         data = _package(text, FIRST, SECOND)
         corpus.case("split-in-ova", f"text-{name}", data, Terms(OVA), "ova/split-flat", expected)

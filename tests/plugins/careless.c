@@ -86,6 +86,7 @@ static imgh_status give(void *ctx, imgh_call *call, uint64_t offset, uint64_t mo
     void *bytes;
     status = sink->reserve(sink->ctx, (size_t)kit_least(len - at, PIECE), &bytes, &got, err);
     if (status != 0 && FAULT == CALLS_A_FULL_SINK_THE_END) return 0;
+    while (status == IMGH_ERR_CANCELLED && FAULT == HEARS_NO_CANCEL) pause();
     if (status == 0) status = piece(tagged, call, at, len, bytes, &got, err);
     if (status == 0) status = sink->commit(sink->ctx, got, err);
     if (got == 0) break;

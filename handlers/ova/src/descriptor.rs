@@ -28,6 +28,9 @@ pub struct Descriptor {
     /// The disks in the order of the disk section, which is that of their numbers.
     #[serde(skip)]
     pub disks: Vec<DiskEntry>,
+    /// Names of the package's files with their bytes, where it gives these.
+    #[serde(skip)]
+    pub(crate) sizes: Vec<(String, u64)>,
 }
 
 /// The firmware of a machine.
@@ -145,9 +148,10 @@ impl Descriptor {
         let envelope = envelope::parse(bytes)?;
         let hardware = Hardware::of(&envelope)?;
         let disks = disks(&envelope, hardware.places)?;
-        let Envelope { name, firmware, .. } = envelope;
+        let (name, firmware) = (envelope.name, envelope.firmware);
         let Hardware { vcpus, memory_bytes, networks, controllers, .. } = hardware;
-        Ok(Self { name, vcpus, memory_bytes, firmware, networks, controllers, disks })
+        let sizes = envelope.files.into_iter().filter_map(|file| Some((file.href, file.size?))).collect();
+        Ok(Self { name, vcpus, memory_bytes, firmware, networks, controllers, disks, sizes })
     }
 }
 

@@ -63,13 +63,14 @@
 //! | `ovf-no-disks` | unsupported | no disk at all |
 //! | `ovf-capacity` | corrupt | a capacity that is no number of bytes from 1 to 2^63 |
 //! | `ovf-capacity-reference` | unsupported | an empty disk whose capacity is not given as a number |
-//! | `ovf-capacity-mismatch`, `ovf-size-mismatch` | corrupt | the disk, or its file, has another size than the descriptor says |
+//! | `ovf-capacity-mismatch`, `ovf-size-mismatch` | corrupt | the disk, or a file of the package, has another size than the descriptor says |
 //! | `ovf-too-many-disks`, `disk-too-large` | limit | more than the request's limits |
 //! | `manifest-too-large` | limit | more than 1 MiB |
 //! | `manifest-invalid` | corrupt | a line that cannot be read, or two for one file |
 //! | `manifest-unlisted-file`, `manifest-missing-file` | corrupt | members and lines do not match |
 //! | `manifest-digest-mismatch` | corrupt | a wrong digest |
 //! | `manifest-required` | denied | there is none, and the configuration wants one |
+//! | `text-too-long` | limit | what is said of a disk or the machine is longer than the host lets pass |
 //! | `bad-threads` | invalid | the configuration's `threads` is not 1 to 64 |
 //! | `digest-stopped`, `bad-meta` | internal | a bug |
 

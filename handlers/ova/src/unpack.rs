@@ -3,6 +3,8 @@
 //! Where any byte can be read at any time, all headers are read first, then the descriptor and the manifest, then what
 //! may be the descriptor of a disk. A stream's members are taken as they come.
 
+use std::collections::HashMap;
+
 use landfall_handler_api::{Error, ErrorKind, Result};
 use landfall_handler_vmdk::DESCRIPTOR_MAX;
 use landfall_unpack::Stored;
@@ -105,6 +107,7 @@ impl<'a, O: Operation> Package<'a, '_, O> {
             }
         }
         self.check_disks()?;
+        self.check_sizes()?;
         self.check_manifest()
     }
 
@@ -137,6 +140,14 @@ impl<'a, O: Operation> Package<'a, '_, O> {
                 }
             },
         }
+    }
+
+    /// Each file that the descriptor gives a size for has it.
+    fn check_sizes(&self) -> Result<()> {
+        let sizes = self.descriptor.iter().flat_map(|descriptor| &descriptor.sizes);
+        let sizes: HashMap<&str, u64> = sizes.map(|(name, size)| (name.as_str(), *size)).collect();
+        let differs = |listed: &Listed| sizes.get(&*listed.member.name).is_some_and(|size| *size != listed.member.size);
+        if self.members.iter().any(differs) { Err(size_mismatch()) } else { Ok(()) }
     }
 
     /// The disk that is in the member `name`, as the descriptor says.
@@ -203,8 +214,7 @@ impl<'a, O: Operation> Package<'a, '_, O> {
     fn take_disk(&mut self, index: usize, disk: &DiskEntry) -> Result<()> {
         let size = self.members.get(index).map(|listed| listed.member.size);
         if disk.stored_bytes.is_some_and(|stored| Some(stored) != size) {
-            let message = "the OVF descriptor gives another size for a disk's file than the archive does";
-            return Err(Error::new(ErrorKind::Corrupt, "ovf-size-mismatch", message));
+            return Err(size_mismatch());
         }
         self.set_fate(index, Fate::Unpacked);
         let (operation, terms, opening) = (self.operation, self.terms, self.opening(disk));
@@ -365,4 +375,9 @@ fn corrupt(code: &'static str, what: &str) -> Error {
 
 fn unlisted() -> Error {
     corrupt("manifest-unlisted-file", "has a member that its manifest does not list")
+}
+
+fn size_mismatch() -> Error {
+    let message = "the OVF descriptor gives another size for a file than the archive does";
+    Error::new(ErrorKind::Corrupt, "ovf-size-mismatch", message)
 }

@@ -120,10 +120,16 @@ impl Descriptor {
     /// extents. Otherwise `vmdk-extent-ambiguous` (`unsupported`).
     ///
     /// qemu's `vmdk_parse_extents` passes over lines that do not begin with `RW` or have no file, and takes an extent
-    /// behind a blank line once for each of the two.
+    /// behind a blank line once for each of the two; what begins with the magic number of another format is that to some.
     pub fn parse_split(bytes: &[u8]) -> Result<Self> {
         let descriptor = Self::parse(bytes)?;
         let text = bytes.get(..text_len(bytes)).unwrap_or_default();
+        let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        let first = lines.find(|line| !line.is_empty()).unwrap_or_default();
+        if !first.starts_with(b"#") && !first.get(..8).is_some_and(|word| word.eq_ignore_ascii_case(b"version=")) {
+            let message = "not every reader takes what begins like this for a descriptor";
+            return Err(unsupported("vmdk-extent-ambiguous", message));
+        }
         let mut behind_blank = false;
         for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
             if is_extent(line) && (behind_blank || !is_plain(line)) {

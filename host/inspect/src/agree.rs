@@ -91,19 +91,36 @@ pub fn agree_unpacked(window: &Window) -> Result<(), Disagreement> {
 /// Whether the bytes begin as a stream of the record's compression, given as [`Compression::name`] has it, and may not
 /// also be a disk.
 ///
-/// Of the content nothing is seen: what comes out has to be inspected in turn.
+/// Of the content nothing is seen: what comes out has to be inspected in turn. Of a compression without rules here, which only
+/// the filter of somebody else knows, the bytes may be anything but a disk, a tar archive, or a stream that is known.
 ///
 /// # Errors
 ///
-/// [`Disagreement::WindowShort`], [`Disagreement::CompressionUnknown`], [`Disagreement::CompressionMismatch`].
+/// [`Disagreement::WindowShort`]; [`Disagreement::CompressionUnknown`] where `compression` is no
+/// [name](Compression::is_name); [`Disagreement::CompressionMismatch`].
 pub fn agree_compressed(window: &Window, compression: &str) -> Result<(), Disagreement> {
     window.check()?;
-    let Some(claimed) = Compression::from_name(compression) else {
+    if !Compression::is_name(compression) {
         return Err(Disagreement::CompressionUnknown { claimed: Claim::new(compression) });
-    };
-    match unlike_container(window.head(), &detect(window), |found, _| found == Some(claimed)) {
+    }
+    let claimed = Compression::from_name(compression);
+    let is_claimed = |found, tar: bool| found == claimed && (claimed.is_some() || !tar);
+    match unlike_container(window.head(), &detect(window), claimed.is_none(), is_claimed) {
         None => Ok(()),
-        Some(found) => Err(Disagreement::CompressionMismatch { claimed, found }),
+        Some(found) => Err(Disagreement::CompressionMismatch { claimed: Claim::new(compression), found }),
+    }
+}
+
+/// Whether the bytes may be a container that has no rules here, and that the node has an unpacker for: anything but a disk.
+///
+/// # Errors
+///
+/// [`Disagreement::WindowShort`], [`Disagreement::ContainerMismatch`].
+pub fn agree_foreign(window: &Window, container_format: &str) -> Result<(), Disagreement> {
+    window.check()?;
+    match unlike_container(window.head(), &detect(window), true, |_, _| true) {
+        None => Ok(()),
+        Some(found) => Err(Disagreement::ContainerMismatch { claimed: Claim::new(container_format), found }),
     }
 }
 
@@ -150,7 +167,7 @@ fn known_claims(disk_format: &str, container_format: &str) -> Result<Whole, Disa
                 return Ok(Whole::Disk);
             }
             let found = format!("disk_format {} in the same record", Claim::new(disk_format));
-            Err(Disagreement::ContainerMismatch { claimed: container, found })
+            Err(Disagreement::ContainerMismatch { claimed: Claim::new(container_format), found })
         }
         ContainerFormat::Ova | ContainerFormat::Docker | ContainerFormat::Compressed => Ok(Whole::Container(container)),
     }
@@ -207,27 +224,29 @@ fn inside(window: &Window, format: DiskFormat) -> Result<(), Flaw> {
 
 /// Whether bytes with these marks are a container of the claimed format, and not also a disk.
 fn container_agrees(head: &[u8], found: &Detected, claimed: ContainerFormat) -> Result<(), Disagreement> {
-    let unlike = unlike_container(head, found, |compression, tar| match claimed {
+    let unlike = unlike_container(head, found, false, |compression, tar| match claimed {
         ContainerFormat::Compressed => compression.is_some(),
         ContainerFormat::Docker => compression.is_some() || tar,
         _ => tar,
     });
     match unlike {
         None => Ok(()),
-        Some(found) => Err(Disagreement::ContainerMismatch { claimed, found }),
+        Some(found) => Err(Disagreement::ContainerMismatch { claimed: Claim::new(claimed.name()), found }),
     }
 }
 
 /// What there is, for people, where bytes with these marks are not the container or stream that is claimed: one that
-/// `is_claimed` says so of, given its compression and whether it is a tar, and that cannot also be taken for a disk.
+/// `is_claimed` says so of, given its compression and whether it is a tar, and that cannot also be taken for a disk. A
+/// `foreign` one has no rules here.
 fn unlike_container(
     head: &[u8],
     found: &Detected,
+    foreign: bool,
     is_claimed: impl FnOnce(Option<Compression>, bool) -> bool,
 ) -> Option<String> {
     let (compression, tar) = (Compression::of(head), is_tar(head));
     // The two bytes of a partition table are in one of 65536 compressed streams by chance.
-    let chance = |mark: &Mark| compression.is_some() && *mark == Mark::Gpt;
+    let chance = |mark: &Mark| (compression.is_some() || foreign) && *mark == Mark::Gpt;
     if !found.marks().iter().all(chance) {
         return Some(format!("the marks of {found}"));
     }

@@ -37,6 +37,16 @@ impl Compression {
         Self::ALL.into_iter().find(|compression| compression.name() == name)
     }
 
+    /// Whether a word can be a compression's name, known here or not: up to 32 lower-case letters, digits and any of `+-._`, of
+    /// which the first is a letter or digit.
+    #[must_use]
+    pub fn is_name(word: &str) -> bool {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        word.len() <= 32
+            && word.bytes().next().is_some_and(plain)
+            && word.bytes().all(|byte| plain(byte) || b"+-._".contains(&byte))
+    }
+
     /// The compression of a stream that begins with `head`.
     #[must_use]
     pub fn of(head: &[u8]) -> Option<Self> {

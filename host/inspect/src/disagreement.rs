@@ -3,8 +3,6 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::compression::Compression;
-use crate::container::ContainerFormat;
 use crate::detect::Detected;
 use crate::format::DiskFormat;
 
@@ -31,11 +29,11 @@ pub enum Disagreement {
     /// `container-mismatch`: the bytes are not that container, or the record contradicts itself.
     ContainerMismatch {
         /// The record's `container_format`.
-        claimed: ContainerFormat,
+        claimed: Claim,
         /// What there is instead, for people.
         found: String,
     },
-    /// `compression-unknown`: there are no rules for the record's compression.
+    /// `compression-unknown`: the record's compression is no name at all.
     CompressionUnknown {
         /// The record's word.
         claimed: Claim,
@@ -43,7 +41,7 @@ pub enum Disagreement {
     /// `compression-mismatch`: the bytes do not begin as a stream of that compression, or may also be a disk.
     CompressionMismatch {
         /// The record's compression.
-        claimed: Compression,
+        claimed: Claim,
         /// What there is instead, for people.
         found: String,
     },
@@ -138,13 +136,13 @@ impl fmt::Display for Disagreement {
                 write!(f, "the record claims container_format {claimed}, which is unknown")
             }
             Self::ContainerMismatch { claimed, found } => {
-                write!(f, "the record claims container_format \"{claimed}\", found {found}")
+                write!(f, "the record claims container_format {claimed}, found {found}")
             }
             Self::CompressionUnknown { claimed } => {
-                write!(f, "the record claims compression {claimed}, which is unknown")
+                write!(f, "the record claims compression {claimed}, which is no name of one")
             }
             Self::CompressionMismatch { claimed, found } => {
-                write!(f, "the record claims compression \"{claimed}\", found {found}")
+                write!(f, "the record claims compression {claimed}, found {found}")
             }
             Self::FormatMismatch { claimed, found } => {
                 write!(f, "the record claims disk_format {claimed}, the bytes are {found}")

@@ -61,7 +61,7 @@ mod vhdx;
 mod vmdk;
 mod window;
 
-pub use agree::{agree, agree_compressed, agree_unpacked};
+pub use agree::{agree, agree_compressed, agree_foreign, agree_unpacked};
 pub use compression::Compression;
 pub use container::{ContainerFormat, is_tar};
 pub use detect::{Detected, detect};

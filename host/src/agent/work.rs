@@ -441,6 +441,7 @@ fn group_facts(errand: &Errand, group: &[(&Member, Landed)], request: Option<Str
         image: None,
         locations: group.iter().flat_map(|(_, landed)| landed.facts.locations.clone()).collect(),
         handler: all(|facts| &facts.handler),
+        handlers: Vec::new(),
         digest: None,
         // As little as is known of the one that least is known of.
         verified: group

@@ -193,16 +193,16 @@ pub(super) fn check(options: &CheckOptions, config: Option<&Path>, json: bool, b
 /// The sample that the options tell of; all its files are there.
 fn sample(options: &CheckOptions) -> Result<Option<SampleFile>> {
     let (Some(path), Some(format)) = (&options.sample, &options.sample_format) else { return Ok(None) };
-    let file = |path: &PathBuf| {
+    let file = |path: &PathBuf, code: &'static str| {
         let failed = |error: &std::io::Error| {
             let message = format!("{}: {error}", printable(&path.display().to_string()));
-            Error::new(ErrorKind::Invalid, "no-sample", message).scoped(Scope::Request)
+            Error::new(ErrorKind::Invalid, code, message).scoped(Scope::Request)
         };
         File::open(path).map_err(|error| failed(&error))?;
         absolute(path)
     };
-    let expected = options.expect.iter().map(file).collect::<Result<_>>()?;
-    Ok(Some(SampleFile { path: file(path)?, format: format.clone(), expected }))
+    let expected = options.expect.iter().map(|path| file(path, "no-expected")).collect::<Result<_>>()?;
+    Ok(Some(SampleFile { path: file(path, "no-sample")?, format: format.clone(), expected }))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -100,9 +100,14 @@ pub(super) fn facts(path: &std::path::Path, facts: &Facts) -> Result<()> {
     for location in &facts.locations {
         line(format_args!("  from      {location}"))?;
     }
-    line(format_args!("  by        {}, {}", facts.handler, facts.method.name()))?;
+    line(format_args!("  by        {}, {}", chain(&facts.handler, &facts.handlers), facts.method.name()))?;
     let digest = facts.digest.as_ref().map(|digest| format!(", {digest}")).unwrap_or_default();
     line(format_args!("  verified  {}{digest}", facts.verified.name()))
+}
+
+/// Who gave the bytes, and who took them apart.
+fn chain(handler: &str, handlers: &[String]) -> String {
+    if handlers.is_empty() { handler.to_owned() } else { handlers.join(" -> ") }
 }
 
 /// What the agent placed; nothing where it did not.
@@ -119,7 +124,9 @@ pub(super) fn report(report: &Report) -> Result<()> {
         line(format_args!("  from      {location}"))?;
     }
     let part = |part: &Option<String>| part.clone().unwrap_or_default();
-    line(format_args!("  by        {}, {}, through the agent", part(&report.handler), part(&report.method)))?;
+    let handlers = report.attempts.last().map_or(&[][..], |attempt| &attempt.handlers);
+    let by = chain(&part(&report.handler), handlers);
+    line(format_args!("  by        {by}, {}, through the agent", part(&report.method)))?;
     let digest = report.digest.as_ref().map(|digest| format!(", {digest}")).unwrap_or_default();
     line(format_args!("  verified  {}{digest}", part(&report.verified)))?;
     if report.repeated {

@@ -121,6 +121,8 @@ pub(crate) struct Want<'a> {
     pub(crate) digest: Option<&'a Digest>,
     /// The number of bytes that the record gives.
     pub(crate) size: Option<u64>,
+    /// The number of bytes of the disk that the record gives, where a filter alone makes it.
+    pub(crate) virtual_size: Option<u64>,
     /// The most bytes to take, whatever the record gives.
     pub(crate) limit: u64,
     /// The most disks to make.

@@ -23,7 +23,7 @@ use crate::digest::{Algorithm, Digest};
 use crate::plugin::{CallContext, Handler, Input};
 use crate::publish::Dress;
 use crate::shaping::Shaping;
-use crate::stage::Stage;
+use crate::stage::{Stage, Steps};
 
 /// A filter or an unpacker, and what it is asked.
 pub(crate) struct Shaper {
@@ -106,7 +106,7 @@ fn spooled(
 ) -> Result<Moved> {
     let mut spool = Stage::open_scratch(&stage.target(), want.stage_keep)?;
     let dress = Dress::default();
-    let raw = Want { share: false, dress: &dress, limits: want.limits.clone(), ..*want };
+    let raw = Want { share: false, virtual_size: None, dress: &dress, limits: want.limits.clone(), ..*want };
     let moved = match filter {
         Some(_) => streamed(origin, supply, filter, None, &mut spool, &raw, bytes)?,
         None => from_source(origin, supply, &mut spool, &raw, bytes)?,
@@ -306,8 +306,10 @@ impl End {
         let Some(unpacker) = unpacker else {
             let file = stage.file().try_clone();
             let file = file.map_err(|error| crate::stage::stage_error(&error, "duplicate the stage's descriptor"))?;
+            let room = if want.overcommit { None } else { Some(stage.steps()?) };
+            let most = want.virtual_size;
             let write = move || {
-                let written = write_out(&StreamInput::new(Arc::clone(&queue)), &file);
+                let written = write_out(&StreamInput::new(Arc::clone(&queue)), &file, room, most);
                 queue.reader_ended(written.as_ref().err());
                 written
             };
@@ -342,12 +344,18 @@ impl End {
     }
 }
 
-/// Writes everything, zeros left out.
-fn write_out(input: &StreamInput, file: &File) -> Result<u64> {
+/// Writes everything, zeros left out, while there is `room` and the disk has not more bytes than `most`.
+fn write_out(input: &StreamInput, file: &File, mut room: Option<Steps>, most: Option<u64>) -> Result<u64> {
     let mut position = 0_u64;
     let mut take = |bytes: &[u8]| {
+        let end = position.saturating_add(bytes.len() as u64);
+        if let Some(most) = most.filter(|most| end > *most) {
+            let message = format!("the record says that the disk has {most} bytes, the inflated one has more");
+            return Err(Error::new(ErrorKind::Corrupt, "virtual-size-mismatch", message));
+        }
+        room.as_mut().map_or(Ok(()), |room| room.reach(end))?;
         write_sparse(file.as_fd(), bytes, position)?;
-        position = position.saturating_add(bytes.len() as u64);
+        position = end;
         Ok(())
     };
     while input.show_next(&mut take)? {}

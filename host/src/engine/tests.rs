@@ -296,6 +296,7 @@ fn fetch_into(
         size,
         disks: 1,
         overcommit: false,
+        virtual_size: None,
         limit: 1 << 30,
         share: false,
         links: false,

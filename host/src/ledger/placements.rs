@@ -24,8 +24,11 @@ pub(crate) struct Facts {
     pub(crate) image: Option<String>,
     /// The locations' URLs, redacted.
     pub(crate) locations: Vec<String>,
-    /// The handler's id.
+    /// The id of the handler that gave the bytes.
     pub(crate) handler: String,
+    /// Its id and those of the handlers that took the bytes apart, in their order; none where there are none such.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) handlers: Vec<String>,
     /// How the bytes came.
     pub(crate) method: Method,
     /// The digest of the stored bytes, `ALGORITHM:HEX`.

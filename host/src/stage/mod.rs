@@ -24,6 +24,7 @@ use crate::target::Target;
 
 use kept::Kept;
 use promised::Promise;
+pub(crate) use promised::Steps;
 
 pub(crate) use directory::{HiddenDirectory, refuse_foreign, remove_with_disks};
 
@@ -172,9 +173,7 @@ impl Stage {
 
     /// Bytes that the file system has free for this process.
     pub(crate) fn free_space(&self) -> Result<u64> {
-        let stat = rustix::fs::fstatvfs(&self.file)
-            .map_err(|errno| stage_error(&errno.into(), "stat the target's file system"))?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        free_space(&self.file)
     }
 
     /// Refuses when the file system has less than `bytes` free for this process beside what other stages may take yet; else
@@ -190,6 +189,12 @@ impl Stage {
     /// Bytes that the file system has free beside what stages may take yet.
     pub(crate) fn unpromised_space(&self) -> Result<u64> {
         Ok(self.free_space()?.saturating_sub(promised::promised(&self.file)?))
+    }
+
+    /// Room for what nobody knows the size of.
+    pub(crate) fn steps(&self) -> Result<Steps> {
+        let file = self.file.try_clone().map_err(|error| stage_error(&error, "duplicate the stage's descriptor"))?;
+        Ok(Steps::new(file))
     }
 
     /// It takes no more room.
@@ -269,6 +274,13 @@ impl Stage {
         }
         self.form = Form::Anonymous;
     }
+}
+
+/// Bytes that the file system of `file` has free for this process.
+fn free_space(file: &File) -> Result<u64> {
+    let stat =
+        rustix::fs::fstatvfs(file).map_err(|errno| stage_error(&errno.into(), "stat the target's file system"))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// Refuses when more than the bytes that are free may be needed; `hint` says what people can do about it.

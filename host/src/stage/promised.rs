@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use landfall_handler_api::Result;
 
-use super::{refuse_short_space, stage_error};
+use super::{free_space, refuse_short_space, stage_error};
 
+/// How much room is asked for at a time where nobody knows how much it takes in the end.
+const STEP: u64 = 64 << 20;
 /// Bytes of a block, as `st_blocks` counts them (`stat(2)`).
 const BLOCK: u64 = 512;
 
@@ -67,6 +69,32 @@ pub(super) fn promise(file: &File, bytes: u64, free: u64) -> Result<Arc<Promise>
     Ok(promise)
 }
 
+/// Room for what nobody knows the size of: promised a step at a time, ahead of what is written.
+pub(crate) struct Steps {
+    file: File,
+    reach: u64,
+    promise: Option<Arc<Promise>>,
+}
+
+impl Steps {
+    pub(crate) fn new(file: File) -> Self {
+        Self { file, reach: 0, promise: None }
+    }
+
+    /// Refuses where the file system has no room for bytes up to `end`.
+    pub(crate) fn reach(&mut self, end: u64) -> Result<()> {
+        if end <= self.reach {
+            return Ok(());
+        }
+        // What it was promised before is taken by now.
+        self.promise = None;
+        let step = end.saturating_sub(self.reach).max(STEP);
+        self.promise = Some(promise(&self.file, step, free_space(&self.file)?)?);
+        self.reach = self.reach.saturating_add(step);
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,5 +116,17 @@ mod tests {
         assert!(first.outstanding() <= half - (1 << 20));
         drop(first);
         promise(&two, half, FREE).unwrap();
+    }
+
+    #[test]
+    fn steps_go_as_far_as_there_is_room() {
+        let mut steps = Steps::new(tempfile::tempfile().unwrap());
+        steps.reach(0).unwrap();
+        assert!(steps.promise.is_none());
+        for (end, reach) in [(1, STEP), (STEP, STEP), (STEP + 1, 2 * STEP)] {
+            steps.reach(end).unwrap();
+            assert_eq!(steps.reach, reach);
+        }
+        assert_eq!(steps.reach(1 << 60).unwrap_err().code(), "space-short");
     }
 }

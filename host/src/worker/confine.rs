@@ -36,7 +36,7 @@ pub(super) fn vanish() -> ! {
 }
 
 /// Address space counts, and the C library would take 64 MiB of it for the heap of each of many threads.
-pub(super) fn keep_heap_small() {
+pub(crate) fn keep_heap_small() {
     // SAFETY: takes numbers only, before any other thread runs. Not being obeyed costs address space.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
 }
@@ -57,7 +57,7 @@ pub(super) fn confine(bounds: &Bounds) -> io::Result<()> {
 }
 
 /// Bounds a resource, and never above what the agent itself may have.
-fn lower(resource: Resource, soft: u64, hard: u64) -> nix::Result<()> {
+pub(crate) fn lower(resource: Resource, soft: u64, hard: u64) -> nix::Result<()> {
     let (_, most) = nix::sys::resource::getrlimit(resource)?;
     setrlimit(resource, soft.min(most), hard.min(most))
 }

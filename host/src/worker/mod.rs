@@ -27,7 +27,7 @@ mod tests;
 mod watcher;
 mod wire;
 
-pub(crate) use confine::hide_memory;
+pub(crate) use confine::{hide_memory, keep_heap_small, lower};
 #[cfg(feature = "fuzzing")]
 pub(crate) use fuzzing::receive_report;
 pub(crate) use handler::{WorkerHandler, WorkerSettings};

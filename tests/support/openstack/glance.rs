@@ -10,6 +10,8 @@ use super::{OpenStack, unique};
 
 /// Longer than a copy between stores takes on a busy machine.
 const BOUND: Duration = Duration::from_secs(60);
+/// How often a change is tried again that met another.
+const TRIES: u32 = 5;
 
 /// Glance as one person has it.
 pub(crate) struct Glance {
@@ -101,7 +103,18 @@ impl Glance {
     fn patch(&self, id: &str, changes: &Value) {
         let headers =
             [("X-Auth-Token", self.token.as_str()), ("Content-Type", "application/openstack-images-v2.1-json-patch")];
-        request("PATCH", &self.url_of(id), &headers, &serde_json::to_vec(changes).unwrap()).ok();
+        let body = serde_json::to_vec(changes).unwrap();
+        // Its database is one file, which is locked at times when others write.
+        let ask = || request("PATCH", &self.url_of(id), &headers, &body);
+        let locked = |answer: &Reply| answer.status == 500;
+        let mut answer = ask();
+        for _ in 0..TRIES {
+            if !locked(&answer) {
+                break;
+            }
+            answer = ask();
+        }
+        answer.ok();
     }
 
     /// Adds the first location of an image, as services do it, and waits until Glance has computed its digest.

@@ -250,6 +250,13 @@ fn a_file_has_the_size_that_its_descriptor_says() {
         let files = format!(r#"<File ovf:href="d" ovf:id="f" ovf:size="{size}"/>"#);
         let tar = Tar::default().file("p.ovf", envelope(&files, disk, "").as_bytes());
         assert_eq!(code(&tar.file("d", b"abc").end()), expected, "{size:?}");
+        // Of one that is no disk, too.
+        let files = format!(r#"<File ovf:href="d" ovf:id="f"/><File ovf:href="notes" ovf:id="n" ovf:size="{size}"/>"#);
+        for tar in [Tar::default().file("notes", b"abc"), Tar::default()] {
+            let expected = if tar.0.is_empty() { "" } else { expected };
+            let tar = tar.file("p.ovf", envelope(&files, disk, "").as_bytes()).file("d", b"abc");
+            assert_eq!(code(&tar.end()), expected, "{size:?}");
+        }
     }
 }
 

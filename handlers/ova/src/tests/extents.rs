@@ -170,10 +170,19 @@ fn every_reader_finds_the_same_extents() {
         ("RW 301", " \t\nRW 301"),
         ("RW 301", "\r\nRW 301"),
         ("RW 7", "\nRW 7"),
+        ("# Disk", "KDMV=1\n# Disk"),
+        ("# Disk", "COWD=1\n# Disk"),
+        ("# Disk", "\nconectix=1\n# Disk"),
     ] {
         assert_eq!(replaced(old, new), "vmdk-extent-ambiguous", "{new:?}");
     }
-    for (old, new) in [("RW 7", "  RW\t7"), ("RW 301", "\n#\nRW 301"), ("\nRW 7", "\r\nRW 7"), ("RW 7", "#RW\nRW 7")] {
+    for (old, new) in [
+        ("RW 7", "  RW\t7"),
+        ("RW 301", "\n#\nRW 301"),
+        ("\nRW 7", "\r\nRW 7"),
+        ("RW 7", "#RW\nRW 7"),
+        ("# Disk", "Version=1\n# Disk"),
+    ] {
         assert_eq!(replaced(old, new), "", "{new:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! Streams that a record says to be compressed.
 
-use landfall_inspect::{Compression, DiskFormat, HEAD_BYTES, Window, agree_compressed};
+use landfall_inspect::{Compression, DiskFormat, HEAD_BYTES, Window, agree_compressed, agree_foreign};
 
 use crate::containers::STREAMS;
 use crate::image::{Image, SIZE, image_of};
@@ -18,7 +18,7 @@ fn every_stream_under_every_name() {
                 assert_eq!(code(&image, claimed.name()), expected, "{compression} as {claimed}");
                 assert_eq!(Compression::from_name(claimed.name()), Some(claimed));
             }
-            for unknown in ["", "GZIP", "gz", "lz4", "none", "zstd "] {
+            for unknown in ["", "GZIP", "-gz", "lz 4", "zstd ", &"z".repeat(33)] {
                 assert_eq!(code(&image, unknown), "compression-unknown");
                 assert_eq!(Compression::from_name(unknown), None);
             }
@@ -35,6 +35,27 @@ fn disks_and_archives_are_no_streams() {
     }
     assert_eq!(code(&Image::zeros(0), "gzip"), "compression-mismatch");
     assert_eq!(code(&Image(b"PK\x03\x04".to_vec()), "zstd"), "compression-mismatch");
+}
+
+/// Of a form that only somebody's handler knows, it is only known what it may not be.
+#[test]
+fn forms_without_rules_are_no_disks() {
+    let foreign = |image: &Image| agree_foreign(&image.window(), "site-pack").err().map_or("ok", |error| error.code());
+    for own in [Image::zeros(SIZE).put(0, b"TAG0"), Image::zeros(0), Image(b"PK\x03\x04".to_vec())] {
+        assert_eq!([code(&own, "site-lz4"), foreign(&own)], ["ok", "ok"]);
+        let by_chance = Image::zeros(SIZE).put(510, b"\x55\xaa");
+        assert_eq!([code(&by_chance, "site-lz4"), foreign(&by_chance)], ["ok", "ok"]);
+    }
+    for format in DiskFormat::ALL {
+        let (image, unmarked) = (image_of(format), matches!(format, DiskFormat::Raw | DiskFormat::Gpt));
+        let (stream, container) = if unmarked { ("ok", "ok") } else { ("compression-mismatch", "container-mismatch") };
+        assert_eq!([code(&image, "site-lz4"), foreign(&image)], [stream, container], "{format}");
+    }
+    // What is known is called by its name; a container may have any form.
+    for (_, magic) in STREAMS {
+        let stream = Image::zeros(SIZE).put(0, magic);
+        assert_eq!([code(&stream, "site-lz4"), foreign(&stream)], ["compression-mismatch", "ok"]);
+    }
 }
 
 #[test]
@@ -91,5 +112,5 @@ fn messages_name_what_is_claimed_and_what_is_found() {
     assert_eq!(message(b"\x1f\x8b\x08", "xz"), "the record claims compression \"xz\", found gzip data");
     assert_eq!(message(b"", "xz"), "the record claims compression \"xz\", found no known container");
     assert_eq!(message(b"QED\0", "xz"), "the record claims compression \"xz\", found the marks of qed");
-    assert_eq!(message(b"", "a\nb"), "the record claims compression \"a\\nb\", which is unknown");
+    assert_eq!(message(b"", "a\nb"), "the record claims compression \"a\\nb\", which is no name of one");
 }

@@ -4,31 +4,35 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
 
-use landfall_handler_api::crossing::clean_text;
 use landfall_handler_api::{Error, ErrorKind};
 use serde_json::{Value, json};
 
-use super::super::inline::{InlineHandler, destroy_nothing, flush_streams};
+use super::super::inline::{InlineHandler, destroy_nothing};
 use super::super::load::{Loaded, load};
 use super::super::scan::be_expendable;
 use super::super::settings;
 use super::super::{SETUP_LIMIT, open_alone};
 use super::findings::{Findings, Outcome, described};
 use super::sample::Sample;
-use super::surroundings::{Surroundings, descriptors};
+use super::surroundings::descriptors;
+use super::traces::{Traces, named};
 use super::trials::{GRACE, try_handler};
 use super::{CheckJob, Verdict};
 use crate::complaint::complain;
+use crate::worker::{keep_heap_small, lower};
+use nix::sys::resource::Resource;
 
-/// Bytes shown of what a plugin printed.
-const SHOWN: usize = 200;
+/// Address space, as a worker has it unless the configuration says otherwise (`limits.worker_memory`).
+const MEMORY: u64 = 1 << 30;
 
 /// The whole of the hidden command: reads a job from standard input and prints what it finds.
 pub(crate) fn check_main() -> ExitCode {
     be_expendable(2 * 60 * 60);
+    keep_heap_small();
+    // A lower one stays.
+    let _ = lower(Resource::RLIMIT_AS, MEMORY, MEMORY);
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -59,10 +63,13 @@ fn run() -> std::io::Result<()> {
         // With its first thread, the C library takes a signal for itself.
         std::thread::spawn(|| ()).join().map_err(|_| std::io::Error::other("a thread panicked"))?;
         let sample = take_sample(&mut findings, &loaded, &job)?;
-        let (before, open) = (Surroundings::look(), descriptors(usize::MAX));
-        round(&mut findings, &loaded, &job, sample.as_ref())?;
-        conduct(&mut findings, &before, open, |findings| round(findings, &loaded, &job, sample.as_ref()))?;
-        findings.run("silence", || silence(&printed))?;
+        let mut traces = Traces::new(printed);
+        let open = descriptors(usize::MAX);
+        round(&mut findings, &loaded, &job, sample.as_ref(), &mut traces)?;
+        conduct(&mut findings, &mut traces, open, |findings, traces| {
+            round(findings, &loaded, &job, sample.as_ref(), traces)
+        })?;
+        findings.run("silence", || traces.silence())?;
     }
     findings.done()
 }
@@ -84,7 +91,13 @@ fn take_sample(findings: &mut Findings, loaded: &Loaded, job: &CheckJob) -> std:
 }
 
 /// Everything once, for each handler.
-fn round(findings: &mut Findings, loaded: &Loaded, job: &CheckJob, sample: Option<&Sample>) -> std::io::Result<()> {
+fn round(
+    findings: &mut Findings,
+    loaded: &Loaded,
+    job: &CheckJob,
+    sample: Option<&Sample>,
+    traces: &mut Traces,
+) -> std::io::Result<()> {
     let mut ids = BTreeSet::new();
     for number in 0..loaded.tables.len() {
         let Some(handler) = loaded.shape.handlers.get(number) else { continue };
@@ -97,7 +110,9 @@ fn round(findings: &mut Findings, loaded: &Loaded, job: &CheckJob, sample: Optio
                 Outcome::failed("its id is there twice")
             }
         })?;
+        let open = descriptors(usize::MAX);
         try_one(findings, loaded, number, job, sample)?;
+        traces.note(&handler.info.id, descriptors(open) > open);
     }
     findings.handler = None;
     Ok(())
@@ -151,7 +166,7 @@ fn try_one(
         }
     })?;
     if hung {
-        findings.hung = Some(format!("create of {} hangs", shape.info.id));
+        findings.note_hang("create");
     }
     if let Some(handler) = made {
         try_handler(findings, &handler, shape, job.target.as_ref(), sample)?;
@@ -170,23 +185,24 @@ fn try_one(
 /// What the first round left behind may be what is opened once, a runtime for instance; what the second adds is a leak.
 fn conduct(
     findings: &mut Findings,
-    before: &Surroundings,
+    traces: &mut Traces,
     open: usize,
-    again: impl FnOnce(&mut Findings) -> std::io::Result<()>,
+    again: impl FnOnce(&mut Findings, &mut Traces) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
-    if let Some(why) = findings.hung.take() {
+    if let Some((_, why)) = findings.hung.take() {
         findings
             .run("conduct", || Outcome::skip(format!("{why}, and what a thread holds that never ends is no leak")))?;
         return Ok(());
     }
     let first = descriptors(open);
     findings.quiet = true;
-    again(findings)?;
+    traces.openers.clear();
+    again(findings, traces)?;
     findings.quiet = false;
     findings.run("conduct", || {
-        let mut changed = before.changed();
+        let mut changed = traces.changes.clone();
         if descriptors(first) > first {
-            changed.push("more open descriptors each time");
+            changed.push(format!("more open descriptors each time{}", named(&traces.openers)));
         }
         if changed.is_empty() {
             Outcome::ok("umask, signals, working directory and environment are as before, and no descriptors leak")
@@ -195,17 +211,4 @@ fn conduct(
         }
     })?;
     Ok(())
-}
-
-fn silence(printed: &File) -> Outcome {
-    flush_streams();
-    let mut text = vec![0; SHOWN];
-    match (printed.metadata().map(|metadata| metadata.len()), printed.read_at(&mut text, 0)) {
-        (Ok(0), _) => Outcome::ok("nothing was printed to standard output"),
-        (Ok(count), Ok(filled)) => {
-            let text = clean_text(text.get(..filled).unwrap_or_default(), SHOWN);
-            Outcome::failed(format!("it printed {count} bytes to standard output: {text}"))
-        }
-        (Err(error), _) | (_, Err(error)) => Outcome::failed(format!("look at what was printed: {error}")),
-    }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use landfall_handler_api::{Error, ErrorKind};
 
-use super::super::backend::Handler;
+use super::trials::GIVEN_UP;
 use super::{Finding, Line, Verdict};
 
 /// What came of one check, with the reason for people.
@@ -25,9 +25,9 @@ impl Outcome {
     }
 
     /// Any answer will do, and any error but those that tell of a bug.
-    pub(super) fn any<T: std::fmt::Debug>(answer: Result<T, Error>) -> Self {
+    pub(super) fn any(answer: Result<&str, Error>) -> Self {
         match answer {
-            Ok(answer) => Self::ok(format!("{answer:?}")),
+            Ok(answer) => Self::ok(answer),
             Err(error) => {
                 let verdict = if tells_of_a_bug(&error) { Verdict::Failed } else { Verdict::Ok };
                 Self(verdict, described(&error))
@@ -62,8 +62,8 @@ pub(super) struct Findings {
     pub(super) handler: Option<String>,
     /// Told nobody: what is done a second time, only to see what it leaves behind.
     pub(super) quiet: bool,
-    /// A check after which the process is not what it was.
-    pub(super) hung: Option<String>,
+    /// The handler of which a call does not return, and what to say of that.
+    pub(super) hung: Option<(Option<String>, String)>,
 }
 
 impl Findings {
@@ -71,10 +71,17 @@ impl Findings {
         Self { answer, handler: None, quiet: false, hung: None }
     }
 
-    /// Runs one check.
+    /// Runs one check. What a handler that hangs would say to the rest of them tells nothing.
     pub(super) fn run(&mut self, check: &str, work: impl FnOnce() -> Outcome) -> std::io::Result<Verdict> {
         self.say(&Line::Doing { check: check.to_owned(), handler: self.handler.clone() })?;
-        let Outcome(outcome, detail) = work();
+        let hangs = self.handler.is_some() && self.hung.as_ref().is_some_and(|(handler, _)| *handler == self.handler);
+        let Outcome(outcome, detail) = match &self.hung {
+            Some((_, why)) if hangs => Outcome::skip(why),
+            _ => work(),
+        };
+        if outcome == Verdict::Failed && detail.contains(GIVEN_UP) {
+            self.note_hang("a call");
+        }
         if !self.quiet {
             let (check, handler) = (check.to_owned(), self.handler.clone());
             self.say(&Line::Found(Finding { check, handler, outcome, detail }))?;
@@ -82,11 +89,10 @@ impl Findings {
         Ok(outcome)
     }
 
-    /// A handler that did not stop when it was told to hangs.
-    pub(super) fn note_hang(&mut self, stopped: Verdict, handler: &dyn Handler) {
-        if stopped == Verdict::Failed {
-            self.hung = Some(format!("a call of {} hangs", handler.info().id));
-        }
+    /// The handler at hand did not stop when it was told to.
+    pub(super) fn note_hang(&mut self, what: &str) {
+        let id = self.handler.as_deref().unwrap_or("the plugin");
+        self.hung = Some((self.handler.clone(), format!("{what} of {id} hangs")));
     }
 
     pub(super) fn done(&mut self) -> std::io::Result<()> {

@@ -11,6 +11,7 @@ mod reads;
 mod sample;
 mod scratch;
 mod surroundings;
+mod traces;
 mod trials;
 mod unpackers;
 

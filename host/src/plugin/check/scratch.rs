@@ -6,15 +6,17 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use landfall_handler_api::{Error, ErrorKind, OutputMeta, Result};
 use rustix::fs::{Mode, OFlags};
 
 use super::super::backend::{Output, Outputs};
-use super::sample::{Counted, counted};
+use super::sample::{Counted, Expected, counted};
 use crate::cancel::Cancel;
 use crate::disk;
+use crate::engine::written;
 
 const STEP: usize = 256 * 1024;
 
@@ -32,6 +34,8 @@ pub(super) struct Trouble {
     pub(super) writes: Option<u64>,
     /// Fired by the first write.
     pub(super) cancel: Option<Cancel>,
+    /// Whether writes were refused for that.
+    pub(super) refused: Arc<AtomicBool>,
     /// The most bytes that an output may have.
     pub(super) disk_bytes: Option<u64>,
 }
@@ -42,10 +46,43 @@ struct State {
     trouble: Trouble,
 }
 
-struct Disk {
+pub(super) struct Disk {
     file: File,
     size: u64,
     finished: bool,
+}
+
+/// The disks that an unpacker wrote; the same as others that have the same bytes.
+#[derive(Debug)]
+pub(super) struct Written(Vec<(Counted, File)>);
+
+impl PartialEq for Written {
+    fn eq(&self, other: &Self) -> bool {
+        self.counted().eq(other.counted())
+    }
+}
+
+impl Written {
+    /// The size and the digest of each.
+    pub(super) fn counted(&self) -> impl Iterator<Item = &Counted> {
+        self.0.iter().map(|(counted, _)| counted)
+    }
+
+    /// How they differ from what is expected; `None` where they do not, or nothing is expected.
+    pub(super) fn differ(&self, expected: &[Expected]) -> std::io::Result<Option<String>> {
+        if expected.is_empty() {
+            return Ok(None);
+        }
+        if expected.len() != self.0.len() {
+            return Ok(Some(format!("{} disks, where {} are expected", self.0.len(), expected.len())));
+        }
+        for (number, (expected, (counted, file))) in expected.iter().zip(&self.0).enumerate() {
+            if let Some(how) = expected.differs(counted, file)? {
+                return Ok(Some(format!("disk {number}: {how}")));
+            }
+        }
+        Ok(None)
+    }
 }
 
 struct ScratchOutput {
@@ -85,16 +122,23 @@ impl Scratch {
         Self { state: Arc::new(Mutex::new(State { trouble, ..State::default() })), most }
     }
 
-    /// The size and the digest of each disk that was written, of which there is one at least.
-    pub(super) fn close(&self) -> Result<Vec<Counted>> {
-        let state = locked(&self.state);
+    /// Each disk that was written, of which there is one at least.
+    pub(super) fn close(&self) -> Result<Written> {
+        let count = |disk: Disk| counted(&disk.file).map(|counted| (counted, disk.file)).map_err(failed);
+        self.finished()?.into_iter().map(count).collect::<Result<_>>().map(Written)
+    }
+
+    /// Takes what was written, if it is as it has to be.
+    pub(super) fn finished(&self) -> Result<Vec<Disk>> {
+        let mut state = locked(&self.state);
         if state.disks.is_empty() || state.disks.values().any(|disk| !disk.finished) {
-            return Err(misuse("output-unfinished", "the handler ended without finishing its outputs"));
+            let message = "the handler ended without finishing its outputs";
+            return Err(Error::new(ErrorKind::Crashed, "output-unfinished", message));
         }
         if !state.disks.keys().copied().eq((0..).take(state.disks.len())) {
             return Err(misuse("output-numbers", "the outputs are not numbered from 0 without a gap"));
         }
-        state.disks.values().map(|disk| counted(&disk.file).map_err(failed)).collect()
+        Ok(std::mem::take(&mut state.disks).into_values().collect())
     }
 }
 
@@ -124,7 +168,9 @@ impl State {
 
     /// The disk that `len` bytes at `offset` are to be written to.
     fn within(&mut self, number: u32, offset: u64, len: u64) -> Result<&mut Disk> {
-        if let Some(cancel) = self.trouble.cancel.take() {
+        if let Some(cancel) = &self.trouble.cancel {
+            // As with real outputs: what comes behind the first write is refused.
+            cancel.check().inspect_err(|_| self.trouble.refused.store(true, Ordering::Relaxed))?;
             cancel.cancel();
         }
         match &mut self.trouble.writes {
@@ -133,10 +179,7 @@ impl State {
             None => {}
         }
         let disk = self.open(number)?;
-        if offset.checked_add(len).is_none_or(|end| end > disk.size) {
-            let message = format!("{len} bytes at {offset} are beyond the output's {} bytes", disk.size);
-            return Err(Error::new(ErrorKind::Limit, "output-bounds", message));
-        }
+        written::check_bounds(offset, len, disk.size)?;
         Ok(disk)
     }
 }

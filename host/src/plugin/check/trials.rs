@@ -94,9 +94,18 @@ pub(super) fn try_handler(
     let probe = |request: &Request| {
         context(target, OPERATION_LIMIT).and_then(|call| handler.probe_one(&call, request)).map(|probe| probe.accepts)
     };
-    findings.run("probe-foreign", || Outcome::any(probe(&request("no-such-scheme:// \u{1}\u{202e}"))))?;
+    let probed = |request: &Request| {
+        let said = |accepts: bool| if accepts { "it would take that" } else { "it leaves that to others" };
+        Outcome::any(probe(request).map(said))
+    };
+    findings.run("probe-foreign", || {
+        if info.schemes.is_empty() {
+            return Outcome::skip("it takes no locations");
+        }
+        probed(&request("no-such-scheme:// \u{1}\u{202e}"))
+    })?;
     for scheme in &info.schemes {
-        findings.run("probe", || Outcome::any(probe(&nowhere(scheme))))?;
+        findings.run("probe", || probed(&nowhere(scheme)))?;
     }
     if let Some(target) = target {
         findings.run("probe-url", || match probe(&target.request) {
@@ -127,7 +136,7 @@ pub(super) fn try_handler(
     }
     findings.run("status", || match context(target, OPERATION_LIMIT).and_then(|call| handler.status(&call)) {
         Err(error) if error.kind() == ErrorKind::Unsupported => Outcome::skip("not offered"),
-        status => Outcome::any(status.map(|status| status.ready)),
+        status => Outcome::any(status.map(|status| if status.ready { "ready" } else { "not ready" })),
     })?;
     Ok(())
 }
@@ -154,7 +163,7 @@ fn try_source(
         None => {
             for scheme in &handler.info().schemes {
                 findings.run("open", || match open(&nowhere(scheme)) {
-                    Err(error) => Outcome::any(Err::<(), _>(error)),
+                    Err(error) => Outcome::any(Err(error)),
                     Ok(source) => {
                         opened = Some(source);
                         Outcome::ok("opened")
@@ -179,7 +188,7 @@ fn try_transfer(handler: &InlineHandler, target: &Target, whole: Option<&Whole>)
     let attempt = || -> Result<Counted> {
         let scratch = Arc::new(Scratch::new(1, Trouble::default()));
         handler.transfer(&moving(Some(target))?, &target.request, scratch.clone())?;
-        Ok(scratch.close()?.pop().unwrap_or_default())
+        Ok(scratch.close()?.counted().last().cloned().unwrap_or_default())
     };
     match attempt() {
         Err(error) => Outcome::failed(described(&error)),

@@ -1,15 +1,16 @@
 //! An unpacker's way with a sample, and with what is none.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use landfall_handler_api::{Error, ErrorKind, HandlerKind, Request, Result};
 
 use super::super::backend::{Handler, Input};
 use super::super::inline::InlineHandler;
-use super::filters::{bearable, damaged, said, stopped};
+use super::filters::{bear_nonsense, damaged, passed_on, said, stopped};
 use super::findings::{Findings, Outcome, described, tells_of_a_bug};
-use super::sample::{Counted, Sample, Way, nonsense, request};
-use super::scratch::{Scratch, Trouble};
+use super::sample::{Counted, Sample, Way, request};
+use super::scratch::{Scratch, Trouble, Written};
 use super::trials::shaping;
 use crate::engine::written::FORWARD_ONLY;
 
@@ -35,11 +36,10 @@ pub(super) fn try_unpacker(
     findings.run("unpack-nonsense", || {
         let format = handler.info().formats.first().map_or("", String::as_str);
         let asked = request(HandlerKind::Unpack, format);
-        let outcomes = nonsense(usual).map_err(|error| Error::os(&error, "make noise")).map(|inputs| {
-            let run = |input| unpack(handler, &asked, input, Trouble::default());
-            inputs.map(|input| bearable(run(input)))
-        });
-        outcomes.map_or_else(|error| Outcome::failed(described(&error)), said)
+        bear_nonsense(usual, |input| {
+            let disks = unpack(handler, &asked, input, Trouble::default())?;
+            Ok(format!("taken as {}", listed(&disks)))
+        })
     })?;
     let Some(sample) = sample else {
         let why = "there is no sample of its format (--sample FILE --as FORMAT)";
@@ -53,10 +53,10 @@ pub(super) fn try_unpacker(
     findings.run("unpack-whole", || match run(sample.input(Way::Ranged), Trouble::default()) {
         Err(error) => Outcome::failed(described(&error)),
         Ok(disks) => {
-            let outcome = if sample.expected.is_empty() || sample.expected == disks {
-                Outcome::ok(listed(&disks))
-            } else {
-                Outcome::failed(format!("{}, which is not what was expected", listed(&disks)))
+            let outcome = match disks.differ(&sample.expected) {
+                Err(error) => Outcome::failed(format!("compare: {error}")),
+                Ok(Some(how)) => Outcome::failed(how),
+                Ok(None) => Outcome::ok(listed(&disks)),
             };
             whole = Some(disks);
             outcome
@@ -68,59 +68,70 @@ pub(super) fn try_unpacker(
     };
     findings.run("unpack-stream", || match run(sample.input(Way::Stream), Trouble::default()) {
         _ if usual == Way::Ranged => Outcome::skip("it says that it reads at any offset (ranged_input)"),
-        Err(error) if error.code() == FORWARD_ONLY => Outcome::ok("it goes back, so that the agent would spool"),
+        Err(error) if error.code() == FORWARD_ONLY => {
+            Outcome::ok(format!("it goes back, so that the agent would spool: {}", described(&error)))
+        }
         Err(error) => Outcome::failed(described(&error)),
         Ok(disks) if disks == whole => Outcome::ok("the same from a stream"),
         Ok(disks) => Outcome::failed(format!("something else from a stream: {}", listed(&disks))),
     })?;
     findings.run("unpack-cut", || {
         let cuts = [sample.size / 2, sample.size.saturating_sub(1)];
-        let outcomes = cuts.map(|len| match run(sample.cut(len, Way::Ranged), Trouble::default()) {
-            Err(error) if tells_of_a_bug(&error) => Err(described(&error)),
-            Err(error) => Ok(format!("{len} bytes: {}", described(&error))),
-            Ok(disks) if disks == whole => Ok(format!("{len} bytes are all that count")),
-            Ok(_) => Err(format!("{len} of {} bytes are taken for the whole", sample.size)),
-        });
-        said(outcomes)
+        said(cuts.map(|len| {
+            let outcome = match run(sample.cut(len, Way::Ranged), Trouble::default()) {
+                Err(error) if tells_of_a_bug(&error) => Err(described(&error)),
+                Err(error) => Ok(described(&error)),
+                Ok(disks) if disks == whole => Ok("the same comes of it: no more counts".to_owned()),
+                Ok(disks) => Err(format!("taken for the whole, as {}", listed(&disks))),
+            };
+            (format!("{len} of {} bytes", sample.size), outcome)
+        }))
     })?;
-    findings.run("unpack-damaged", || damaged(sample, Way::Ranged, |input| run(Ok(input), Trouble::default())))?;
-    let refused = |outcome: Result<Vec<Counted>>, what: &str| match outcome {
-        Ok(_) => Outcome::failed(format!("it ends well where {what}")),
-        Err(error) if tells_of_a_bug(&error) => Outcome::failed(described(&error)),
-        Err(error) => Outcome::ok(described(&error)),
-    };
+    let again = findings.quiet;
+    findings.run("unpack-damaged", || {
+        damaged(sample, Way::Ranged, again, |input| {
+            unpack_unread(handler, &asked, input, Trouble::default())?.finished().map(drop)
+        })
+    })?;
     findings.run("unpack-no-space", || {
+        let what = "there is no space for what it writes";
         // The first write, and one that others may be under way with.
         for writes in [0, 3] {
             let trouble = Trouble { writes: Some(writes), ..Trouble::default() };
             match run(sample.input(Way::Ranged), trouble) {
                 Ok(disks) if writes > 0 && disks == whole => {}
-                outcome => {
-                    let passed_on = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::NoSpace);
-                    if !passed_on {
-                        return refused(outcome, "there is no space for what it writes");
-                    }
-                }
+                Err(error) if error.kind() == ErrorKind::NoSpace => {}
+                outcome => return passed_on(outcome, ErrorKind::NoSpace, what),
             }
         }
         Outcome::ok("it passes the error on")
     })?;
     findings.run("unpack-limit", || {
-        let least = whole.iter().map(|(size, _)| size.saturating_sub(1)).max();
+        let least = whole.counted().map(|(size, _)| size.saturating_sub(1)).max();
         let trouble = Trouble { disk_bytes: least, ..Trouble::default() };
-        refused(run(sample.input(Way::Ranged), trouble), "a disk may not have so many bytes")
+        passed_on(run(sample.input(Way::Ranged), trouble), ErrorKind::Limit, "a disk may not have so many bytes")
     })?;
-    let verdict = findings.run("unpack-cancelled", || {
+    findings.run("unpack-cancelled", || {
         stopped(|| {
             let trouble = Trouble { cancel: Some(shaping()?.cancel), ..Trouble::default() };
-            run(sample.input(Way::Ranged), trouble)
+            let refused = Arc::clone(&trouble.refused);
+            run(sample.input(Way::Ranged), trouble)?;
+            Ok(refused.load(Ordering::Relaxed))
         })
     })?;
-    findings.note_hang(verdict, handler);
     Ok(())
 }
 
-fn unpack(handler: &InlineHandler, asked: &Request, input: Arc<dyn Input>, trouble: Trouble) -> Result<Vec<Counted>> {
+fn unpack(handler: &InlineHandler, asked: &Request, input: Arc<dyn Input>, trouble: Trouble) -> Result<Written> {
+    unpack_unread(handler, asked, input, trouble)?.close()
+}
+
+fn unpack_unread(
+    handler: &InlineHandler,
+    asked: &Request,
+    input: Arc<dyn Input>,
+    trouble: Trouble,
+) -> Result<Arc<Scratch>> {
     let mut call = shaping()?;
     if let Some(cancel) = &trouble.cancel {
         call.cancel = cancel.clone();
@@ -131,10 +142,10 @@ fn unpack(handler: &InlineHandler, asked: &Request, input: Arc<dyn Input>, troub
     }
     let scratch = Arc::new(Scratch::new(asked.limits.disks, trouble));
     handler.unpack(&call, &asked, input, scratch.clone())?;
-    scratch.close()
+    Ok(scratch)
 }
 
-fn listed(disks: &[Counted]) -> String {
+fn listed(disks: &Written) -> String {
     let one = |(size, digest): &Counted| format!("{size} bytes, sha256 {digest}");
-    disks.iter().map(one).collect::<Vec<_>>().join("; ")
+    disks.counted().map(one).collect::<Vec<_>>().join("; ")
 }
