@@ -61,4 +61,5 @@ install_packages() {
 if [ -n "$missing" ]; then
     install_packages
 fi
+python3 "$(dirname "$0")/agent/fuzzer/fuzzer.py" install || echo "schemathesis is not installed" >&2
 python3 "$(dirname "$0")/services/services.py" install || echo "Swift, Keystone and Glance are not installed" >&2

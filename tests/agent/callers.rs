@@ -1,9 +1,10 @@
 //! Callers that are slow, silent, half there, too many, or not making sense: each gets an answer or its end, and nobody else
 //! notices.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use serde_json::{Value, json};
 
@@ -12,7 +13,7 @@ use crate::support::agent::{Agent, Reply, ask, parse, raw};
 use crate::support::case::Case;
 use crate::support::fault_server::{FaultServer, Random};
 use crate::support::mounts::Fs;
-use crate::support::needs::Need;
+use crate::support::needs::{Need, fuzzer};
 use crate::support::sandbox::Sandbox;
 use crate::support::seeded::Content;
 use crate::support::world::World;
@@ -31,6 +32,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("callers_take_turns", turns).needs(&[Need::Root, Need::Program("python3")]),
         case("events_tell_how_a_job_goes", events),
         case("any_request_gets_an_honest_answer", seeded_requests),
+        case("a_public_fuzzer_finds_nothing", public_fuzzer).needs(&[Need::Fuzzer]),
+        case("a_public_fuzzer_sees_another_document", planted).needs(&[Need::Fuzzer]),
     ]
 }
 
@@ -265,7 +268,7 @@ fn turns(world: &World) {
         format!("[[agent.caller]]\nuids = [{OTHER}]\ncatalogs = [\"images\"]\ntargets = [{:?}]\n", sandbox.out_dir());
     configure(&sandbox, "jobs = 1", &rule);
     let home = sandbox.home("x").parent().unwrap().to_owned();
-    std::fs::set_permissions(home, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(home, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     std::os::unix::fs::chown(sandbox.out_dir(), Some(OTHER), None).unwrap();
     let contents: Vec<Content> = (0..6).map(|number| Content::new(1 << 20, 200 + number)).collect();
     let servers: Vec<FaultServer> = contents.iter().map(|content| FaultServer::honest(*content)).collect();
@@ -373,6 +376,55 @@ fn seeded_requests(world: &World) {
     }
     assert!(counts.len() >= 3, "the answers are too much alike: {counts:?}");
     is_well(&sandbox, &agent);
+}
+
+/// Schemathesis, by the document that the agent serves: its own values, and ones that it changes on purpose.
+fn public_fuzzer(world: &World) {
+    let (sandbox, _server, agent) = begin(world, "");
+    let count = world.rounds(30, 300).to_string();
+    let output = fuzzer().arg("run").arg(&agent.socket).args(["20261123", &count]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    // It went through all calls of the document.
+    let description = agent.ask("GET", "/v0/openapi.json", None).document;
+    let calls: usize =
+        description["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len()).sum();
+    assert!(said.contains(&format!("Tested: {calls}")), "{calls} calls: {said}");
+    is_well(&sandbox, &agent);
+}
+
+/// It would find what is not as the document says.
+fn planted(world: &World) {
+    let sandbox = Sandbox::on(world, Fs::Temp);
+    let socket = sandbox.home("liar.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let document = fs::read_to_string(world.install.source.join("docs/schemas/agent.openapi.json")).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let document = document.clone();
+            std::thread::spawn(move || lie(stream, &document));
+        }
+    });
+    let output = fuzzer().arg("run").arg(&socket).args(["1", "1"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("violates schema"), "{said}");
+}
+
+/// Serves the document, and to everything else one that it does not have.
+fn lie(mut stream: UnixStream, document: &str) {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|got| got == 1) {
+        head.push(byte[0]);
+    }
+    let body = if head.starts_with(b"GET /v0/openapi.json") { document } else { "{\"surprise\":1}" };
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    // It may want no answer.
+    let _ = stream.write_all(answer.as_bytes());
 }
 
 /// Leaves one image and one target in what is asked for: most of what fits the schema says too much.

@@ -69,16 +69,16 @@ def run(words, **options):
     return done.stdout
 
 
-class Installation:
-    """The one that today's files ask for, whether it is there or not."""
+class Packages:
+    """A virtual environment of what a lock lists, under `name`, whether it is there or not; `files` are what else it is made from."""
 
-    def __init__(self):
-        digest = hashlib.sha256(f"{sys.version_info[:2]}".encode())
-        for file in [LOCK, *sorted(INSIDE.glob("*.py"))]:
+    def __init__(self, name, lock, files=()):
+        digest = hashlib.sha256(f"{name}{sys.version_info[:2]}".encode())
+        for file in [lock, *files]:
             digest.update(file.read_bytes())
+        self.lock = lock
         self.root = base() / digest.hexdigest()[:16]
         self.venv = self.root / "venv"
-        self.databases = self.root / "databases"
         self.stamp = self.root / "complete"
 
     def is_there(self):
@@ -104,12 +104,8 @@ class Installation:
         uv = shutil.which("uv") or self._fetched_uv()
         env = environment(UV_CACHE_DIR=str(self.root.parent / "uv-cache"))
         run([uv, "venv", "--quiet", "--python", sys.executable, self.venv], env=env)
-        run([uv, "pip", "install", "--quiet", "--python", self.program("python"), "-r", LOCK], env=env)
+        run([uv, "pip", "install", "--quiet", "--python", self.program("python"), "-r", self.lock], env=env)
         say(f"packages: {time.monotonic() - began:.1f} s")
-        began = time.monotonic()
-        self.databases.mkdir(mode=0o700)
-        run([self.program("python"), INSIDE / "make_databases.py", self.databases])
-        say(f"databases: {time.monotonic() - began:.1f} s")
 
     def _fetched_uv(self):
         """uv in an environment of its own, from the index that pip is set up for."""
@@ -118,3 +114,18 @@ class Installation:
             run([sys.executable, "-m", "venv", "--clear", own])
             run([own / "bin" / "python", "-m", "pip", "install", "--quiet", "uv"])
         return own / "bin" / "uv"
+
+
+class Installation(Packages):
+    """What the services are."""
+
+    def __init__(self):
+        super().__init__("services", LOCK, sorted(INSIDE.glob("*.py")))
+        self.databases = self.root / "databases"
+
+    def _make(self):
+        super()._make()
+        began = time.monotonic()
+        self.databases.mkdir(mode=0o700)
+        run([self.program("python"), INSIDE / "make_databases.py", self.databases])
+        say(f"databases: {time.monotonic() - began:.1f} s")

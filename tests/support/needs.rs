@@ -26,6 +26,8 @@ pub(crate) enum Need {
     OpenStack,
     /// boto3, as Debian's Python has it.
     Boto,
+    /// A fuzzer of HTTP interfaces, as tests/install.sh installs it.
+    Fuzzer,
 }
 
 impl Need {
@@ -44,6 +46,7 @@ impl Need {
             Self::Fuse => Self::Program("bindfs").check(mounts),
             Self::OpenStack => openstack::installed(),
             Self::Boto => has_boto(),
+            Self::Fuzzer => has_fuzzer(),
             Self::Program(name) => find_program(name)
                 .map(|_| ())
                 .ok_or_else(|| format!("needs the program {name}, which is not installed")),
@@ -57,6 +60,21 @@ fn has_boto() -> Result<(), String> {
     let look = || Command::new("/usr/bin/python3").args(["-c", "import boto3"]).output();
     let found = *FOUND.get_or_init(|| look().is_ok_and(|output| output.status.success()));
     if found { Ok(()) } else { Err("needs Debian's python3-boto3, which is not installed".to_owned()) }
+}
+
+/// Runs the fuzzer's script.
+pub(crate) fn fuzzer() -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is in a workspace");
+    let mut command = Command::new(find_program("python3").unwrap_or_else(|| "python3".into()));
+    command.arg(root.join("tests/agent/fuzzer/fuzzer.py"));
+    command
+}
+
+/// Looked for once.
+fn has_fuzzer() -> Result<(), String> {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    let found = *FOUND.get_or_init(|| fuzzer().arg("check").output().is_ok_and(|output| output.status.success()));
+    if found { Ok(()) } else { Err("needs schemathesis, which is not installed".to_owned()) }
 }
 
 /// The program's path; the administrator's directories count even where the search path lacks them.
