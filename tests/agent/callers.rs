@@ -387,8 +387,9 @@ fn public_fuzzer(world: &World) {
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     // It went through all calls of the document.
     let description = agent.ask("GET", "/v0/openapi.json", None).document;
+    let paths = description["paths"].as_object().unwrap().values();
     let calls: usize =
-        description["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len()).sum();
+        paths.map(|path| ["get", "post"].iter().filter(|method| path.get(method).is_some()).count()).sum();
     assert!(said.contains(&format!("Tested: {calls}")), "{calls} calls: {said}");
     is_well(&sandbox, &agent);
 }
