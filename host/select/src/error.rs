@@ -75,3 +75,24 @@ impl fmt::Display for StrategyError {
 }
 
 impl error::Error for StrategyError {}
+
+/// Why something is no status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StatusError {
+    /// There is no status of this name, which is quoted, and printable.
+    Unknown(String),
+    /// It is this, and no string.
+    Unreadable(String),
+}
+
+impl fmt::Display for StatusError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(quoted) => write!(f, "status unknown: {quoted}"),
+            Self::Unreadable(what) => write!(f, "status unreadable: {what}"),
+        }
+    }
+}
+
+impl error::Error for StatusError {}

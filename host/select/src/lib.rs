@@ -16,6 +16,9 @@
 //! Only those whose status is `active`. An absent or null status counts as `active`, because Glance
 //! strips it from what it shows. Any other status excludes the location.
 //!
+//! What a location's status may become is [`LocationStatus::may_become`]; the status of the image follows from those of its
+//! locations by [`ImageStatus::of`].
+//!
 //! # What a decision record never holds
 //!
 //! URLs may carry secrets, so locations are named by their index in the record. Text that comes from
@@ -65,6 +68,7 @@
 
 mod criterion;
 mod error;
+mod image_status;
 mod location;
 mod node;
 mod ranking;
@@ -78,13 +82,15 @@ mod strategy;
 mod weight;
 
 pub use criterion::{Criterion, MAX_EXTERNAL_NAME};
-pub use error::StrategyError;
+pub use error::{StatusError, StrategyError};
+pub use image_status::{ImageStatus, Overlay};
 pub use location::Location;
 pub use node::Node;
 pub use ranking::{External, Ranking};
 pub use reason::MAX_REASON;
 pub use select::{select, select_with};
 pub use selection::{Excluded, Key, Note, Place, Selection};
+pub use status::LocationStatus;
 pub use store_type::StoreType;
 pub use strategy::Strategy;
 pub use weight::MAX_ENCODED;
