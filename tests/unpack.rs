@@ -227,11 +227,12 @@ fn wrong_compressions(world: &World) {
         record["os_hash_value"] = record_of(&raw)["os_hash_value"].clone();
         shop.refused(&record, ["corrupt", "digest-mismatch", "location"]);
     }
-    for (form, code) in [
-        (json!({ "compression": "lz4" }), "record-format"),
-        (json!({ "container_format": "compressed", "compression": "none" }), "record-format"),
+    for (form, kind, code) in [
+        (json!({ "compression": "lz4" }), "unsupported", "no-filter"),
+        (json!({ "compression": "LZ 4" }), "invalid", "record-format"),
+        (json!({ "container_format": "compressed", "compression": "none" }), "invalid", "record-format"),
     ] {
-        shop.refused(&shop.record(&raw, "file", &form), ["invalid", code, "image"]);
+        shop.refused(&shop.record(&raw, "file", &form), [kind, code, "image"]);
     }
 }
 

@@ -8,7 +8,6 @@ mod handlers;
 mod options;
 mod place;
 mod placements;
-
 mod setup;
 mod show;
 mod through;

@@ -126,9 +126,9 @@ pub(super) fn history(most: u32, config: Option<&Path>, ask: Ask, json: bool) ->
         }
         if let Ok(facts) = serde_json::from_value::<crate::ledger::Facts>(entry.record["placed"].clone()) {
             let from = from_where(&facts.locations);
+            let by = show::chain(&facts.handler, &facts.handlers);
             show::line(format_args!(
-                "  {} from {from}: {}, verified {}",
-                facts.handler,
+                "  {by} from {from}: {}, verified {}",
                 facts.method.name(),
                 facts.verified.name()
             ))?;

@@ -106,7 +106,7 @@ pub(super) fn facts(path: &std::path::Path, facts: &Facts) -> Result<()> {
 }
 
 /// Who gave the bytes, and who took them apart.
-fn chain(handler: &str, handlers: &[String]) -> String {
+pub(super) fn chain(handler: &str, handlers: &[String]) -> String {
     if handlers.is_empty() { handler.to_owned() } else { handlers.join(" -> ") }
 }
 
