@@ -30,6 +30,7 @@ mod halfway;
 mod hostile;
 mod http;
 mod ledger;
+mod locations;
 mod nginx;
 mod oslo;
 mod panics;
@@ -78,6 +79,7 @@ fn cases() -> Vec<Case> {
         halfway::cases(),
         remembered::cases(),
         ledger::cases(),
+        locations::cases(),
         panics::cases(),
         plugins::cases(),
         conformance::cases(),

@@ -23,6 +23,9 @@ pub struct ImageRecord {
     /// Who may see it: `public`, `private`, `shared`, `community`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visibility: Option<String>,
+    /// `killed` or `deactivated`: what the image is, whatever its locations say. Landfall's own member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_overlay: Option<Value>,
     /// Whether it is protected from deletion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protected: Option<bool>,
@@ -116,6 +119,12 @@ pub struct Location {
     /// `active` (also when absent), `pending`, `pending_delete`, `deleted`; anything else excludes the location.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Value>,
+    /// When it got that status, RFC 3339; the scrubber's delay counts from then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_since: Option<String>,
+    /// When somebody began to delete its bytes, RFC 3339: it cannot be restored any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion_began: Option<String>,
     /// This location's disk format, where it differs from the image's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_format: Option<String>,

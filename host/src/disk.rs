@@ -210,8 +210,35 @@ pub(crate) fn rename_new(
 }
 
 /// Renames `from` over `to` within one directory.
-pub(crate) fn rename_over(directory: BorrowedFd<'_>, from: &OsStr, to: &OsStr) -> io::Result<()> {
-    retry(|| faults::call(Point::PublishReplace, || Ok(rustix::fs::renameat(directory, from, directory, to)?)))
+pub(crate) fn rename_over(point: Point, directory: BorrowedFd<'_>, from: &OsStr, to: &OsStr) -> io::Result<()> {
+    retry(|| faults::call(point, || Ok(rustix::fs::renameat(directory, from, directory, to)?)))
+}
+
+/// Makes the file that is to become a catalog's record, which must not exist.
+pub(crate) fn create_record(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
+    retry(|| {
+        faults::call(Point::RecordCreate, || {
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;
+            Ok(rustix::fs::openat(directory, name, flags, STAGE_MODE)?)
+        })
+    })
+}
+
+/// Writes all of a record.
+pub(crate) fn write_record(file: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    write_all(Point::RecordWrite, file, bytes, 0)
+}
+
+/// Waits until a record is on the disk.
+pub(crate) fn sync_record(file: BorrowedFd<'_>) -> io::Result<()> {
+    retry(|| faults::effect(Point::RecordSync, || Ok(rustix::fs::fsync(file)?)))
+}
+
+/// Lets two names of one directory change places.
+pub(crate) fn exchange(point: Point, directory: BorrowedFd<'_>, one: &OsStr, other: &OsStr) -> io::Result<()> {
+    retry(|| {
+        faults::call(point, || Ok(rustix::fs::renameat_with(directory, one, directory, other, RenameFlags::EXCHANGE)?))
+    })
 }
 
 /// Removes the name `name`.

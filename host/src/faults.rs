@@ -122,6 +122,22 @@ points! {
     LedgerReconcile = "ledger.reconcile",
     /// `fsync` of a directory, before the ledger says what is in it.
     LedgerSyncDirectory = "ledger.sync-directory",
+    /// What an interrupted change of a catalog's record left.
+    RecordCollect = "record.collect",
+    /// The file that is to become a record.
+    RecordCreate = "record.create",
+    /// A write into that.
+    RecordWrite = "record.write",
+    /// `fsync` of that.
+    RecordSync = "record.sync",
+    /// It changes places with the record.
+    RecordExchange = "record.exchange",
+    /// It takes the record's place, where names cannot be exchanged.
+    RecordReplace = "record.replace",
+    /// `fsync` of the catalog's directory.
+    RecordSyncDirectory = "record.sync-directory",
+    /// What the record was before.
+    RecordUnlink = "record.unlink",
 }
 
 #[cfg(not(feature = "fault-points"))]

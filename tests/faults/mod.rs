@@ -77,6 +77,8 @@ fn writes_in_the_agent(world: &World, operation: &str) -> bool {
 /// Every point of the build is met by an operation of the sweep, and no operation meets another.
 fn every_point(world: &World) {
     let mut known = build::FaultBuild::get(world).points.clone();
+    // Those of a catalog's records are swept, and counted, in tests/locations.rs.
+    known.retain(|point| !point.starts_with("record."));
     known.sort();
     let operations: Vec<_> = operation::all().into_iter().filter(|operation| !operation.through_fuse).collect();
     assert_eq!(sweep::points_met(world, &operations).unwrap(), known);

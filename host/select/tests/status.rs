@@ -2,10 +2,12 @@
 
 use landfall_select::{ImageStatus, LocationStatus, Overlay};
 
-/// The table's rows: what the status is without an overlay, deactivated, and killed. The last is that of an image without locations.
-fn documented() -> Vec<(Option<LocationStatus>, [String; 3])> {
-    let source = include_str!("../src/image_status.rs");
-    let rows = source.lines().filter_map(|line| line.trim().strip_prefix("/// |")).skip(2);
+/// The rows of a table: what the status is without an overlay, deactivated, and killed. The last is that of an image without
+/// locations.
+fn documented(text: &str) -> Vec<(Option<LocationStatus>, [String; 3])> {
+    let lines = text.lines().map(|line| line.trim().trim_start_matches("/// "));
+    let table = lines.skip_while(|line| !line.starts_with("| at least one location is")).skip(2);
+    let rows = table.map_while(|line| line.strip_prefix('|'));
     let cells = rows.map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect::<Vec<_>>());
     cells.map(|cells| (cells[0].parse().ok(), [cells[1].clone(), cells[2].clone(), cells[3].clone()])).collect()
 }
@@ -22,8 +24,9 @@ fn lists(count: usize) -> Vec<Vec<LocationStatus>> {
 
 #[test]
 fn all_combinations_follow_the_table() {
-    let table = documented();
+    let table = documented(include_str!("../src/image_status.rs"));
     assert_eq!(table.len(), 5, "{table:?}");
+    assert_eq!(table, documented(include_str!("../../../docs/locations.md")));
     let overlays = [None, Some(Overlay::Deactivated), Some(Overlay::Killed)];
     let mut cases = 0;
     for list in (0..=4).flat_map(lists) {

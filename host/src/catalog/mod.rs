@@ -1,7 +1,9 @@
 //! Where image records come from.
 
 mod argument;
+mod directory;
 mod glance;
+mod locations;
 
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -22,6 +24,8 @@ use crate::redact;
 use crate::store;
 
 pub(crate) use argument::{BareImage, ImageArgument, Said};
+pub(crate) use directory::RecordDirectory;
+pub(crate) use locations::{Edit, edit, image_status, name as location_name};
 
 /// Bytes of a location's URL. Paths are at most 4 KiB; a signed URL may need more.
 const URL_MAX: usize = 8 * 1024;
@@ -133,14 +137,15 @@ fn usable(mut image: Image, config: &Config) -> Result<Image> {
 
 /// The image's own status, where the record gives one: only an active image has bytes that may be used.
 fn refuse_unusable_status(record: &ImageRecord) -> Result<()> {
-    let (kind, code) = match record.status.as_deref() {
+    let overlay = locations::overlay(record)?.map(landfall_select::Overlay::name);
+    let (kind, code) = match overlay.or(record.status.as_deref()) {
         None | Some("active") => return Ok(()),
         Some("deactivated") => (ErrorKind::Denied, "image-deactivated"),
         Some("queued" | "saving" | "uploading" | "importing") => (ErrorKind::Unavailable, "image-status"),
         Some("deleted" | "pending_delete" | "killed") => (ErrorKind::NotFound, "image-status"),
         Some(_) => (ErrorKind::Invalid, "image-status"),
     };
-    let status = redact::printable(record.status.as_deref().unwrap_or_default());
+    let status = redact::printable(overlay.or(record.status.as_deref()).unwrap_or_default());
     Err(Error::new(kind, code, format!("the image is {status}, not active")).scoped(Scope::Image))
 }
 
@@ -255,14 +260,7 @@ fn look_up(
         );
         return Err(Error::new(ErrorKind::Invalid, "no-catalog", message).scoped(Scope::Request));
     }
-    let is_name = !id.is_empty()
-        && id.len() <= 128
-        && !id.starts_with('.')
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    if !is_name {
-        let message = format!("{shown} is no image id: letters, digits, '-', '_' and '.'");
-        return Err(Error::new(ErrorKind::Invalid, "image-id", message).scoped(Scope::Request));
-    }
+    check_id(id)?;
     let mut unavailable = None;
     for (name, catalog) in config.catalogs.iter().filter(|(name, _)| (asker.may_ask)(name)) {
         let found = match catalog {
@@ -309,6 +307,49 @@ fn look_up(
     }
     let message = format!("no configured catalog has an image {shown}");
     Err(Error::new(ErrorKind::NotFound, "image", message).scoped(Scope::Request))
+}
+
+/// Whether the text can be an image's id.
+fn check_id(id: &str) -> Result<()> {
+    let is_name = !id.is_empty()
+        && id.len() <= 128
+        && !id.starts_with('.')
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if is_name {
+        return Ok(());
+    }
+    let message = format!("{} is no image id: letters, digits, '-', '_' and '.'", redact::printable(id));
+    Err(Error::new(ErrorKind::Invalid, "image-id", message).scoped(Scope::Request))
+}
+
+/// The directory of records that has the image: of the catalog that is `wanted`, or the first.
+pub(crate) fn directory_of_id<'a>(id: &str, wanted: Option<&str>, config: &'a Config) -> Result<(&'a str, &'a Path)> {
+    check_id(id)?;
+    let refused =
+        |kind, code: &'static str, message: String| Err(Error::new(kind, code, message).scoped(Scope::Request));
+    if let Some(wanted) = wanted {
+        let shown = redact::printable(wanted);
+        return match config.catalogs.iter().find(|(name, _)| *name == wanted) {
+            Some((name, Catalog::Directory { path })) => Ok((name, path)),
+            Some((_, Catalog::Glance { .. })) => {
+                let message = format!("catalog {shown} is a Glance, which changes locations itself");
+                refused(ErrorKind::Unsupported, "catalog-read-only", message)
+            }
+            None => refused(ErrorKind::NotFound, "catalog", format!("there is no catalog {shown}")),
+        };
+    }
+    let mut directories = config.catalogs.iter().filter_map(|(name, catalog)| match catalog {
+        Catalog::Directory { path } => Some((name.as_str(), path.as_path())),
+        Catalog::Glance { .. } => None,
+    });
+    let file = format!("{id}.json");
+    match directories.find(|(_, path)| path.join(&file).exists()) {
+        Some(found) => Ok(found),
+        None => {
+            let message = format!("no catalog that is a directory of records has an image {}", redact::printable(id));
+            refused(ErrorKind::NotFound, "image", message)
+        }
+    }
 }
 
 fn in_directory(path: &Path, id: &str, config: &Config) -> Result<(ImageRecord, Logins)> {

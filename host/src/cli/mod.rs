@@ -5,6 +5,7 @@ mod answer;
 mod bar;
 mod exit;
 mod handlers;
+mod locations;
 mod options;
 mod place;
 mod placements;
@@ -56,6 +57,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> Ex
         Command::Move { from, to } => placements::rename(&from, &to, config, agent, json, binary),
         Command::Placements => placements::list(config, agent, json),
         Command::History { most } => placements::history(most, config, agent, json),
+        Command::Locations { command } => locations::locations(&command, config, json),
         Command::Handlers { command: None } => handlers::list(config, json, binary),
         Command::Handlers { command: Some(HandlersCommand::Inspect { file }) } => {
             handlers::inspect(&file, json, &binary)

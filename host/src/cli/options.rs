@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use landfall_select::LocationStatus;
 
 use crate::config;
 
@@ -54,6 +55,11 @@ pub(super) enum Command {
         #[arg(long, value_name = "N", default_value_t = 20)]
         most: u32,
     },
+    /// Show or change where an image's bytes are, in a catalog that is a directory of records
+    Locations {
+        #[command(subcommand)]
+        command: LocationsCommand,
+    },
     /// List the handlers and the plugins they come from
     Handlers {
         #[command(subcommand)]
@@ -79,6 +85,135 @@ pub(super) enum Command {
     #[cfg(feature = "fault-points")]
     #[command(hide = true)]
     FaultPoints,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LocationsCommand {
+    /// Show an image's locations with their names and statuses, and the image's status
+    List {
+        #[command(flatten)]
+        image: CatalogImage,
+    },
+    /// Add a location
+    Add(AddOptions),
+    /// Give a location another status
+    SetStatus {
+        #[command(flatten)]
+        image: CatalogImage,
+        /// The location's name, as `list` shows it
+        location: String,
+        status: StatusArgument,
+    },
+    /// Forget a location that is deleted
+    Remove {
+        #[command(flatten)]
+        image: CatalogImage,
+        /// The location's name, as `list` shows it
+        location: String,
+        /// Forget it though it has bytes, which stay where they are
+        #[arg(long)]
+        keep_bytes: bool,
+    },
+    /// Say of the image what its locations cannot say, or take that back
+    SetOverlay {
+        #[command(flatten)]
+        image: CatalogImage,
+        overlay: OverlayArgument,
+    },
+}
+
+impl LocationsCommand {
+    /// The image's id, and the catalog where that is named.
+    pub(super) fn image(&self) -> (&str, Option<&str>) {
+        let (Self::List { image }
+        | Self::Add(AddOptions { image, .. })
+        | Self::SetStatus { image, .. }
+        | Self::Remove { image, .. }
+        | Self::SetOverlay { image, .. }) = self;
+        (&image.id, image.catalog.as_deref())
+    }
+}
+
+/// An image of a catalog.
+#[derive(Debug, Args)]
+pub(super) struct CatalogImage {
+    /// The image's id
+    pub(super) id: String,
+
+    /// The catalog [default: the first directory of records that has the image]
+    #[arg(long, value_name = "NAME")]
+    pub(super) catalog: Option<String>,
+}
+
+/// Options of `locations add`.
+#[derive(Debug, Args)]
+pub(super) struct AddOptions {
+    #[command(flatten)]
+    pub(super) image: CatalogImage,
+
+    /// The direct URL
+    pub(super) url: String,
+
+    /// `pending` where its bytes are not there yet
+    #[arg(long, value_name = "STATUS")]
+    pub(super) status: Option<NewStatus>,
+
+    /// The configured store that it belongs to
+    #[arg(long, value_name = "ID")]
+    pub(super) store: Option<String>,
+
+    /// The store's metadata
+    #[arg(long, value_name = "JSON")]
+    pub(super) metadata: Option<String>,
+
+    /// Weights for the selection
+    #[arg(long, value_name = "JSON")]
+    pub(super) metrics: Option<String>,
+}
+
+/// What a location is added as.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum NewStatus {
+    Active,
+    Pending,
+}
+
+impl NewStatus {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Active => LocationStatus::Active.name(),
+            Self::Pending => LocationStatus::Pending.name(),
+        }
+    }
+}
+
+/// A location's status.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum StatusArgument {
+    Pending,
+    Active,
+    PendingDelete,
+    Deleted,
+}
+
+impl From<StatusArgument> for LocationStatus {
+    fn from(status: StatusArgument) -> Self {
+        match status {
+            StatusArgument::Pending => Self::Pending,
+            StatusArgument::Active => Self::Active,
+            StatusArgument::PendingDelete => Self::PendingDelete,
+            StatusArgument::Deleted => Self::Deleted,
+        }
+    }
+}
+
+/// What is said of an image beside its locations.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum OverlayArgument {
+    Killed,
+    Deactivated,
+    None,
 }
 
 #[derive(Debug, Subcommand)]

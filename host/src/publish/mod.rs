@@ -226,7 +226,7 @@ fn rename_over(stage: &Stage, from: &std::ffi::OsStr) -> Result<()> {
             return Err(exists("exists-not-a-file", format!("{} is a {}", target.path().display(), other.word())));
         }
     }
-    disk::rename_over(target.directory(), from, target.name())
+    disk::rename_over(Point::PublishReplace, target.directory(), from, target.name())
         .map_err(|error| stage_error(&error, "replace the target"))
 }
 
