@@ -473,7 +473,7 @@ async fn history(
         };
         let who = caller.clone();
         core.run(&caller, move |ledger| {
-            let entries = ledger.history(HISTORY_MAX)?;
+            let entries = ledger.history(HISTORY_MAX, (!rights.sees_all).then_some(who.uid))?;
             let open = entries.iter().filter(|entry| is_open_to(entry.caller(), &who, rights.sees_all));
             let most = usize::try_from(most).unwrap_or(usize::MAX);
             Ok(open.take(most).map(HistoryReport::from).collect::<Vec<_>>())

@@ -104,7 +104,7 @@ pub(super) fn history(most: u32, config: Option<&Path>, ask: Ask, json: bool) ->
     let config = load_config(config)?;
     let entries: Vec<HistoryReport> = match ask.find(&config)? {
         Some(mut agent) => read(agent.get(&format!("/history?most={most}"))?["entries"].take())?,
-        None => open_ledger(&config)?.history(most)?.iter().map(HistoryReport::from).collect(),
+        None => open_ledger(&config)?.history(most, None)?.iter().map(HistoryReport::from).collect(),
     };
     if json {
         return print_json(&json!({ "schema": "landfall.history/0", "ok": true, "entries": entries }));

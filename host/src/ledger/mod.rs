@@ -29,7 +29,8 @@ pub(crate) use job::{Job, PathLock};
 pub(crate) use placements::{Facts, PlacedDisk, Placement, State};
 
 /// What turns each layout into the next, beginning with an empty file.
-const STEPS: [&str; 4] = [include_str!("schema.sql"), bench::OLD_TABLE, remembered::VERDICT, bench::TABLE];
+const STEPS: [&str; 5] =
+    [include_str!("schema.sql"), bench::OLD_TABLE, remembered::VERDICT, bench::TABLE, history::CALLER];
 /// The layout of the file, in `user_version`: how many of the steps it has taken.
 const LAYOUT: i64 = STEPS.len() as i64;
 /// How long to wait for another process's transaction. Each is a few milliseconds.
@@ -198,6 +199,6 @@ mod tests {
         at_layout(LAYOUT + 1, folder.path());
         let error = Ledger::open(folder.path()).map(|_| ()).unwrap_err();
         assert_eq!((error.code(), error.scope()), ("ledger-layout", Scope::Node));
-        assert_eq!(error.message(), "the ledger has layout 5, this version knows 4");
+        assert_eq!(error.message(), "the ledger has layout 6, this version knows 5");
     }
 }
