@@ -29,10 +29,23 @@ pub(crate) struct Bounds {
 struct Table {
     jobs: HashMap<String, Arc<Job>>,
     running: HashMap<u32, u32>,
-    /// Those that are over, the oldest first.
-    over: VecDeque<String>,
+    /// Those that are over with whose they were, the oldest first.
+    over: VecDeque<(u32, String)>,
     /// Who has which target.
     targets: HashMap<PathBuf, (String, Arc<Job>)>,
+}
+
+impl Table {
+    /// Where the oldest job is of the user who has most of those that are over: nobody pushes out those of others.
+    fn least_missed(&self) -> Option<usize> {
+        let mut counts: HashMap<u32, usize> = HashMap::new();
+        for (uid, _) in &self.over {
+            let count = counts.entry(*uid).or_default();
+            *count = count.saturating_add(1);
+        }
+        let (most, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+        self.over.iter().position(|(uid, _)| *uid == most)
+    }
 }
 
 /// The jobs.
@@ -102,10 +115,12 @@ impl Jobs {
                 table.running.remove(&uid);
             }
         }
-        table.over.push_back(job.id.clone());
-        while table.over.len() > KEPT {
-            if let Some(oldest) = table.over.pop_front() {
-                table.jobs.remove(&oldest);
+        table.over.push_back((uid, job.id.clone()));
+        while table.over.len() > KEPT
+            && let Some(oldest) = table.least_missed()
+        {
+            if let Some((_, id)) = table.over.remove(oldest) {
+                table.jobs.remove(&id);
             }
         }
     }
@@ -139,4 +154,21 @@ impl Jobs {
 
 fn full(code: &'static str, message: String) -> Error {
     Error::new(ErrorKind::Unavailable, code, message).scoped(Scope::Request).retried_after(AGAIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_most_that_is_over_loses_the_oldest() {
+        let mut table = Table::default();
+        let over = [(1, "a"), (2, "b"), (2, "c"), (1, "d"), (2, "e")];
+        table.over = over.into_iter().map(|(uid, id)| (uid, id.to_owned())).collect();
+        assert_eq!(table.least_missed(), Some(1));
+        table.over.remove(1);
+        table.over.remove(1);
+        assert_eq!(table.least_missed(), Some(0));
+        assert_eq!(Table::default().least_missed(), None);
+    }
 }
