@@ -40,6 +40,7 @@ mod records;
 mod remembered;
 mod resume;
 mod routing;
+mod rules;
 mod s3;
 mod secrets;
 mod selection;
@@ -65,6 +66,7 @@ fn cases() -> Vec<Case> {
         verify::cases(),
         selection::cases(),
         routing::cases(),
+        rules::cases(),
         errors::cases(),
         stores::cases(),
         records::cases(),

@@ -134,7 +134,7 @@ impl Node<'_> {
         watch: &dyn Watch,
         finish: &mut dyn FnMut(Landed, &mut Trials<'_>) -> Result<T>,
     ) -> Result<T> {
-        let selection = select(&order.image.record, self.config); // 1
+        let selection = select(order, self.config); // 1
         let plan = self.route(order, &selection, decision, cancel)?; // 2
         let mut trials = Trials::new(plan, order.image, self.ledger, decision, cancel, watch);
         while trials.next_attempt() {
@@ -167,7 +167,7 @@ impl Node<'_> {
 
     /// As [`Node::plan`], for a target that was looked at.
     pub(crate) fn plan_at(&self, order: &Order<'_>, decision: &mut Decision, cancel: &Cancel) -> Result<Plan> {
-        let selection = select(&order.image.record, self.config);
+        let selection = select(order, self.config);
         self.route(order, &selection, decision, cancel)
     }
 

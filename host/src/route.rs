@@ -186,7 +186,12 @@ pub(crate) fn route(
     for prepared in &locations {
         router.exclude_without_handler(prepared, handlers);
     }
-    if !without.is_empty()
+    if config.never_fallback {
+        for handler in &without {
+            let reason = "it needs no location, and never_fallback is set".to_owned();
+            router.exclude(None, Some(handler.info()), reason);
+        }
+    } else if !without.is_empty()
         && let Some(prepared) = router.prepare_without_location()
     {
         for handler in &without {

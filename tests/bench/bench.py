@@ -21,10 +21,11 @@ import clouds
 import downloads
 import images
 import report
+import rules
 import workers
 from place import Failed, Place
 
-ALL = cases.ALL | workers.ALL | downloads.ALL | clouds.ALL | images.ALL | agents.ALL
+ALL = cases.ALL | workers.ALL | downloads.ALL | clouds.ALL | images.ALL | agents.ALL | rules.ALL
 ROOT = Path(__file__).resolve().parent.parent.parent
 INSIDE = "LANDFALL_BENCH_INSIDE"
 
@@ -51,7 +52,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     machine = report.Machine(ROOT)
-    kept = report.Kept(arguments.results.resolve())
+    kept = report.Kept(arguments.results.resolve(), ROOT / "docs" / "benchmarks.md")
     writes = arguments.keep or not arguments.case
     failed = []
     with Place(arguments.binary.resolve()) as place:

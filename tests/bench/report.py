@@ -98,7 +98,8 @@ def overview_row(result):
         figures = f"{milliseconds(peer)}{of} | {milliseconds(ours)}{of} | {ours / peer:.2f}"
     else:
         most = max(sample.kibibytes for _, sample in result.singles) / 1024
-        figures = f"- | {most:.1f} MiB | -"
+        slowest = max(sample.wall for _, sample in result.singles)
+        figures = f"- | {most:.1f} MiB | -" if most else f"- | {slowest * 1e3:.3f} | -"
     return f"| [{result.title}](#{result.name}) | {figures} | {result.target} | {verdict(result)} |"
 
 
@@ -119,10 +120,10 @@ def pairs_table(result):
 
 
 def singles_table(result):
-    yield "| image | ms | CPU ms | MiB |"
+    yield "| what | ms | CPU ms | MiB |"
     yield "| --- | ---: | ---: | ---: |"
     for what, sample in result.singles:
-        yield f"| {what} | {milliseconds(sample.wall)} | {milliseconds(sample.processor)} | {mebibytes(sample)} |"
+        yield f"| {what} | {sample.wall * 1e3:.{3 if sample.wall < 1e-2 else 1}f} | {milliseconds(sample.processor)} | {mebibytes(sample)} |"
 
 
 def section(machine, result):
@@ -137,8 +138,9 @@ def section(machine, result):
 class Kept:
     """Sections of cases that were measured, in files: what stays of a run that ends early, and of cases that are not run again."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, written):
         self.folder = folder
+        self.written = written
         folder.mkdir(parents=True, exist_ok=True)
 
     def _file(self, name):
@@ -156,8 +158,22 @@ class Kept:
         try:
             kept = json.loads(self._file(name).read_text())
         except FileNotFoundError:
-            return None
+            return self._written(name)
         return kept["row"], kept["section"]
+
+    def _written(self, name):
+        """The same from the document, where it has the case: in a fresh clone the rest of it stays."""
+        lines = self.written.read_text().splitlines() if self.written.exists() else []
+        row = next((line for line in lines if line.startswith("| [") and f"](#{name})" in line), None)
+        if row is None:
+            return None
+        begin = lines.index(f'<a name="{name}"></a>')
+        rest = lines[begin + 1 :]
+        end = next((at for at, line in enumerate(rest) if line.startswith("<a name=")), len(rest))
+        section_lines = lines[begin : begin + 1 + end]
+        while not section_lines[-1]:
+            section_lines.pop()
+        return row, section_lines
 
 
 def document(machine, cases):

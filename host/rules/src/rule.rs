@@ -130,7 +130,10 @@ enum Verdict {
 /// cannot be evaluated adds nothing, and the reason says so.
 #[must_use]
 pub fn rank(rules: &[Rule], facts: &Facts) -> Vec<Ranking> {
-    let Some(first) = rules.first() else { return Vec::new() };
+    let Some(first) = rules.first() else {
+        let neutral = |index| Ranking { index, key: Some(0.0), keep: true, reason: "there are no rules".to_owned() };
+        return (0..facts.locations.len()).map(neutral).collect();
+    };
     let mut shared = Context::with_env(Arc::clone(&first.env));
     for (name, json) in [("node", &facts.node), ("image", &facts.image), ("request", &facts.request)] {
         shared.add_variable_from_value(name, value(json));

@@ -14,6 +14,7 @@ const WEIGHT: &str = "weight";
 const LOCATION_ORDER: &str = "location-order";
 const STORE_TYPE: &str = "store-type";
 const STORE: &str = "store";
+const RULES: &str = "rules";
 
 /// The longest id of a store, in bytes.
 const STORE_ID_MAX: usize = 64;
@@ -22,7 +23,7 @@ const STORE_ID_MAX: usize = 64;
 pub(crate) const STATUS: &str = "status";
 
 /// The names that a configuration may use.
-pub(crate) const CONFIGURED: [&str; 4] = [WEIGHT, LOCATION_ORDER, STORE_TYPE, STORE];
+pub(crate) const CONFIGURED: [&str; 5] = [WEIGHT, LOCATION_ORDER, STORE_TYPE, STORE, RULES];
 
 /// One step of a strategy.
 ///
@@ -54,6 +55,8 @@ pub enum Criterion {
         /// The stores' ids, first choice first. Locations of other stores, or of none that is named, come after all of these.
         prefer: Vec<String>,
     },
+    /// By an operator's rules, `"rules"`: evaluated elsewhere, and given as an [`External`](crate::External) of that name.
+    Rules,
     /// As an [`External`](crate::External) of this name ranks them. Has no form in a configuration:
     /// callers that evaluate criteria put it into the list themselves.
     External {
@@ -71,6 +74,7 @@ impl Criterion {
             Self::LocationOrder => LOCATION_ORDER,
             Self::StoreType { .. } => STORE_TYPE,
             Self::Store { .. } => STORE,
+            Self::Rules => RULES,
             Self::External { name } => name,
         }
     }
@@ -78,7 +82,7 @@ impl Criterion {
     /// Checks what the type alone does not.
     pub(crate) fn check(&self) -> Result<(), StrategyError> {
         match self {
-            Self::Weight | Self::LocationOrder => Ok(()),
+            Self::Weight | Self::LocationOrder | Self::Rules => Ok(()),
             Self::StoreType { prefer } if prefer.is_empty() => Err(StrategyError::NoPreference),
             Self::Store { prefer } if prefer.is_empty() => Err(StrategyError::NoStores),
             Self::Store { prefer } => {
@@ -112,6 +116,7 @@ impl Criterion {
         match name {
             WEIGHT => Ok(Self::Weight),
             LOCATION_ORDER => Ok(Self::LocationOrder),
+            RULES => Ok(Self::Rules),
             STORE_TYPE => Err(StrategyError::NoPreference),
             STORE => Err(StrategyError::NoStores),
             _ => Err(StrategyError::UnknownCriterion(name.to_owned())),
@@ -148,7 +153,7 @@ impl fmt::Display for Criterion {
 impl Serialize for Criterion {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Weight | Self::LocationOrder => serializer.serialize_str(self.name()),
+            Self::Weight | Self::LocationOrder | Self::Rules => serializer.serialize_str(self.name()),
             Self::StoreType { prefer } => {
                 let mut map = serializer.serialize_map(Some(1))?;
                 map.serialize_entry(STORE_TYPE, prefer)?;

@@ -115,11 +115,13 @@ fn evaluate(
             };
             Ok((0..locations.len()).map(rank).collect())
         }
-        Criterion::External { name } => match external.iter().find(|given| given.name == *name) {
-            None => Err("no rankings were given".to_owned()),
-            Some(External { rankings: Err(fault), .. }) => Err(fault.clone()),
-            Some(External { rankings: Ok(rankings), .. }) => ranking::arrange(rankings, locations.len()),
-        },
+        Criterion::External { .. } | Criterion::Rules => {
+            match external.iter().find(|given| given.name == criterion.name()) {
+                None => Err("no rankings were given".to_owned()),
+                Some(External { rankings: Err(fault), .. }) => Err(fault.clone()),
+                Some(External { rankings: Ok(rankings), .. }) => ranking::arrange(rankings, locations.len()),
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use landfall_rules::Rule;
 use landfall_select::{StoreType, Strategy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,10 @@ pub struct Config {
     pub route: RouteMode,
     /// How locations are ordered.
     pub selection: Strategy,
+    /// The operator's rules, which the criterion `rules` evaluates. Those that deny count in any case.
+    pub rules: Vec<Rule>,
+    /// Whether only locations are used, and nothing that needs none.
+    pub never_fallback: bool,
     /// Where the ledger is kept. Absolute.
     pub state_dir: PathBuf,
     /// How long an unfinished download stays beside its target. Zero: none does.

@@ -40,6 +40,11 @@ pub(super) struct RawConfig {
     /// The criteria that order an image's locations, the most significant first.
     #[schemars(schema_with = "selection_schema")]
     pub(super) selection: Vec<toml::Value>,
+    /// Rules of selection, one table each.
+    #[serde(rename = "rule")]
+    pub(super) rules: Vec<RawRule>,
+    /// Use an image's locations only: not Glance's own download, nor any other handler that needs no location.
+    pub(super) never_fallback: bool,
     /// Where the agent keeps its ledger. Default: `/var/lib/landfall` for root, else `$XDG_STATE_HOME/landfall`, else
     /// `$HOME/.local/state/landfall`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,6 +79,24 @@ pub(super) struct RawConfig {
     #[serde(rename = "handler")]
     #[schemars(schema_with = "handlers_schema")]
     pub(super) handler_sections: BTreeMap<String, toml::Table>,
+}
+
+/// A rule of selection: one of `deny`, `prefer` and `score`, an expression in CEL.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRule {
+    /// What it is called in reasons. Default: `rule N`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    /// Where this is true, the location is not used, whatever else there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) deny: Option<String>,
+    /// Where this is true, the location comes before others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) prefer: Option<String>,
+    /// The larger this number, the sooner the location comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) score: Option<String>,
 }
 
 /// Bounds on what requests, workers and the node may take. They hold for hostile images as well.
@@ -229,6 +252,8 @@ impl Default for RawConfig {
             isolation: Isolation::Auto,
             route: RouteMode::HandlerFirst,
             selection: written_strategy(&Strategy::default()),
+            rules: Vec::new(),
+            never_fallback: false,
             state_dir: None,
             stage_keep: "24h".to_owned(),
             legacy_md5: false,

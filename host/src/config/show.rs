@@ -2,10 +2,11 @@
 
 use std::ops::RangeInclusive;
 
+use landfall_rules::{Effect, Rule};
 use serde_json::Value;
 
 use super::judge::agent::SOCKET_MAX;
-use super::raw::{RawCatalog, RawCloud, RawConfig, RawLimits, RawSize, RawStore, written_strategy};
+use super::raw::{RawCatalog, RawCloud, RawConfig, RawLimits, RawRule, RawSize, RawStore, written_strategy};
 use super::raw_agent::{RawAgent, RawCaller, RawIds};
 use super::units::{Size, written_duration};
 use super::{
@@ -35,6 +36,8 @@ fn written(config: &Config) -> RawConfig {
         isolation,
         route,
         selection,
+        rules,
+        never_fallback,
         state_dir,
         stage_keep,
         legacy_md5,
@@ -55,6 +58,8 @@ fn written(config: &Config) -> RawConfig {
         isolation: *isolation,
         route: *route,
         selection: written_strategy(selection),
+        rules: rules.iter().map(written_rule).collect(),
+        never_fallback: *never_fallback,
         state_dir: Some(state_dir.display().to_string()),
         stage_keep: written_duration(*stage_keep),
         legacy_md5: *legacy_md5,
@@ -130,6 +135,16 @@ fn written_limits(limits: &Limits) -> RawLimits {
         worker_cpu: written_duration(limits.worker_cpu),
         resume_bytes: size(limits.resume_bytes),
         bench: written_duration(limits.bench),
+    }
+}
+
+fn written_rule(rule: &Rule) -> RawRule {
+    let text = |effect: Effect| (rule.effect() == effect).then(|| rule.text().to_owned());
+    RawRule {
+        name: Some(rule.name().to_owned()),
+        deny: text(Effect::Deny),
+        prefer: text(Effect::Prefer),
+        score: text(Effect::Score),
     }
 }
 

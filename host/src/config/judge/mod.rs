@@ -21,6 +21,7 @@ pub(super) mod agent;
 mod clouds;
 mod handlers;
 mod limits;
+mod rules;
 mod stores;
 
 const NODE_NAME_MAX: usize = 255;
@@ -66,16 +67,19 @@ impl Judge<'_> {
     fn config(&mut self, raw: RawConfig, surroundings: &Surroundings) -> Config {
         let top = At::top();
         let state_dir = self.state_dir(raw.state_dir, surroundings);
+        let selection = self.selection(raw.selection);
         Config {
             source: None,
             node: self.node(raw.node, surroundings),
+            rules: self.rules(raw.rules, &raw.labels, &selection),
+            never_fallback: raw.never_fallback,
             labels: self.labels(raw.labels),
             handlers: self.handlers(raw.handlers),
             plugin_dirs: self.plugin_dirs(&raw.plugin_dirs),
             plugin_sha256: raw.plugin_sha256.map(|digests| self.plugin_sha256(digests)),
             isolation: raw.isolation,
             route: raw.route,
-            selection: self.selection(raw.selection),
+            selection,
             agent: self.agent(raw.agent, &state_dir, &raw.catalogs),
             state_dir,
             stage_keep: self.duration(&top.key("stage_keep"), "stage_keep", &raw.stage_keep),

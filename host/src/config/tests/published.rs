@@ -36,7 +36,7 @@ fn all_keys() -> BTreeMap<String, Value> {
 /// The reference's pages, one after the other.
 fn reference() -> String {
     let page = |path| fs::read_to_string(project_file(path)).unwrap();
-    page("docs/config.md") + &page("docs/agent.md")
+    page("docs/config.md") + &page("docs/agent.md") + &page("docs/rules.md")
 }
 
 #[test]

@@ -27,6 +27,8 @@ plugin_dirs = []
 isolation = "auto"
 route = "handler-first"
 selection = ["weight", "location-order"]
+rule = []
+never_fallback = false
 state_dir = "/var/lib/landfall"
 stage_keep = "1d"
 legacy_md5 = false
@@ -88,6 +90,8 @@ fn every_kind_of_entry_survives() {
         "[cloud.a]\nauth_type = 'token'\nauth = { auth_url = 'https://k', token_file = '/t' }\ninterface = 'internal'\nca_file = '/ca'\n\
          endpoints = { image = 'https://g' }\n[catalog.g]\ntype = 'glance'\nservice_cloud = 'a'\n[[store]]\nid = 's'\ntype = 's3'",
         "selection = [{ store = ['a', 'b'] }]",
+        "never_fallback = true\nselection = ['rules', 'weight']\n[labels]\nsite = 'a'\n[[rule]]\nname = 'near'\n\
+         prefer = 'location.store == node.labels.site'\n[[rule]]\ndeny = \"location.url.host == 'x'\"\n[[rule]]\nscore = '2 * 3'",
         "[catalog.c]\ntype = 'directory'\npath = '/r'\n[agent]\nlinger = '0s'\nlog = 'journald'\nsocket = '/s'\n[[agent.caller]]\nuids = [1, '2-4']\n\
          catalogs = ['c']\ntargets = ['/a', '/b']\n[[agent.caller]]\ngids = ['5']\ncatalogs = ['*']\nplacements = 'any'\ntrusted = true",
         "isolation = 'worker'\n[handler.a]\n[handler.b]\nisolation = 'auto'\n[limits]\nbandwidth = '1GB'\nbench = '0s'",

@@ -67,7 +67,7 @@ error: unknown key `zzzzzz`
 2 | zzzzzz = "red"
   | ^^^^^^ there is no such key here
   |
-  = help: the keys of this table are `agent`, `allow_unhashed`, `catalog`, `cloud`, `handler`, `handlers`, `isolation`, `labels`, `legacy_md5`, `limits`, `node`, `plugin_dirs`, `plugin_sha256`, `route`, `selection`, `stage_keep`, `state_dir`, `store`, `store_cloud`
+  = help: the keys of this table are `agent`, `allow_unhashed`, `catalog`, `cloud`, `handler`, `handlers`, `isolation`, `labels`, `legacy_md5`, `limits`, `never_fallback`, `node`, `plugin_dirs`, `plugin_sha256`, `route`, `rule`, `selection`, `stage_keep`, `state_dir`, `store`, `store_cloud`
 
 error: unknown key `disk-bytes`
  --> landfall.toml:5:1
@@ -419,7 +419,7 @@ error: unknown key `a␛[31m`
 1 | "a\u001b[31m" = 1
   | ^^^^^^^^^^^^^ there is no such key here
   |
-  = help: the keys of this table are `agent`, `allow_unhashed`, `catalog`, `cloud`, `handler`, `handlers`, `isolation`, `labels`, `legacy_md5`, `limits`, `node`, `plugin_dirs`, `plugin_sha256`, `route`, `selection`, `stage_keep`, `state_dir`, `store`, `store_cloud`
+  = help: the keys of this table are `agent`, `allow_unhashed`, `catalog`, `cloud`, `handler`, `handlers`, `isolation`, `labels`, `legacy_md5`, `limits`, `never_fallback`, `node`, `plugin_dirs`, `plugin_sha256`, `route`, `rule`, `selection`, `stage_keep`, `state_dir`, `store`, `store_cloud`
 "#,
     );
 }

@@ -226,6 +226,67 @@ error: `bench` is not a time
 }
 
 #[test]
+fn rules() {
+    shows(
+        r#"
+[labels]
+site = "a"
+[[rule]]
+deny = "location.urls.host == 'x'"
+[[rule]]
+deny = "node.labels.rack == 'x'"
+[[rule]]
+prefer = "image.size"
+[[rule]]
+name = "two"
+deny = "true"
+score = "1"
+"#,
+        r#"
+error: `deny` is no rule
+ --> landfall.toml:4:18
+  |
+4 | deny = "location.urls.host == 'x'"
+  |                  ^^^^ there is no urls there, but: index, count, url, store, status, metrics, metadata, disk_format, container_format, compression, size, os_hash_algo, os_hash_value
+
+error: `deny` is no rule
+ --> landfall.toml:6:21
+  |
+6 | deny = "node.labels.rack == 'x'"
+  |                     ^^^^ this node has no label rack; has(node.labels.rack) asks whether it has
+
+error: `prefer` is no rule
+ --> landfall.toml:8:10
+  |
+8 | prefer = "image.size"
+  |          ^^^^^^^^^^^^ prefer needs true or false, not int
+
+error: a rule has one of `deny`, `prefer` and `score`
+ --> landfall.toml:9:1
+  |
+9 | [[rule]]
+  | ^^^^^^^^ this has none or several
+"#,
+    );
+    shows(
+        r#"
+selection = ["weight"]
+[[rule]]
+prefer = "location.store == 'x'"
+"#,
+        r#"
+error: the rule "rule 1" has no effect on the order
+ --> landfall.toml:1:13
+  |
+1 | selection = ["weight"]
+  |             ^^^^^^^^^^ does not have "rules"
+  |
+  = help: add "rules" to `selection` where they are to count; a rule that denies counts in any case
+"#,
+    );
+}
+
+#[test]
 fn criteria() {
     shows(
         r#"
@@ -236,7 +297,7 @@ error: `selection` has a bad criterion
  --> landfall.toml:1:14
   |
 1 | selection = ["wieght", "weight", { store-type = [] }, { store-type = ["flie"] }, 7]
-  |              ^^^^^^^^ unknown criterion "wieght", known are weight, location-order, store-type, store
+  |              ^^^^^^^^ unknown criterion "wieght", known are weight, location-order, store-type, store, rules
 
 error: `selection` has a bad criterion
  --> landfall.toml:1:34
