@@ -53,7 +53,8 @@ class Agent:
 
     def __enter__(self):
         command = [self.place.binary, "--config", self.place.path("agent.toml"), "agent"]
-        self.child = subprocess.Popen(command, stderr=subprocess.PIPE)
+        # Nobody reads the log; a pipe would be full after a while.
+        self.child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         for _ in range(1000):
             if self.socket.exists():
                 return self
@@ -62,7 +63,7 @@ class Agent:
 
     def __exit__(self, *_):
         self.child.send_signal(signal.SIGTERM)
-        self.child.communicate()
+        self.child.wait()
 
     def kibibytes(self):
         status = Path(f"/proc/{self.child.pid}/status").read_text()
