@@ -16,6 +16,12 @@ pub(crate) enum Retry {
 
 /// Whether to try again.
 pub(crate) fn retry(error: &Error) -> Retry {
+    match error.code() {
+        // Somebody wanted it not to be done.
+        "cancelled" => return Retry::No,
+        "request-slow" => return Retry::Later,
+        _ => {}
+    }
     match error.kind() {
         ErrorKind::Unavailable | ErrorKind::NoSpace | ErrorKind::Io | ErrorKind::Cancelled | ErrorKind::Crashed => {
             Retry::Later
@@ -38,6 +44,17 @@ pub(crate) fn advice(error: &Error) -> &'static str {
         "queue-full" | "queue-full-for-caller" | "connections" => "call again after the time that is given",
         "agent-stopping" | "agent-gone" => "call again: the agent is being restarted",
         "target-in-use" => "wait for the call that is under way for this target, or cancel it",
+        "cancelled" => {
+            "somebody gave it up; call again only if it is wanted after all: what was fetched so far is gone on with"
+        }
+        "request-slow" => "send the whole request without pause",
+        "no-such-job" => "the agent may have been restarted since: call place again, which finds what was placed",
+        "no-placement" => "nothing stands there, as after a removal; nothing is left to do",
+        "not-a-placement" => "Landfall did not place what stands there, and leaves it alone",
+        "image-deactivated" => "have whoever withdrew the image say whether it may be used again",
+        "other-file-system" => "place it anew on the other file system, and remove this one",
+        "agent-running" => "stop the agent that serves there, or give this one another socket",
+        "target-directory" => "make the directory of the target",
         "deadline" => "call again with a later deadline: what was fetched so far is gone on with",
         "no-handler" | "no-attempt" => {
             "see the reasons in `excluded`: a handler, store or catalog may have to be configured"

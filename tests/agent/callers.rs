@@ -66,7 +66,11 @@ fn refused(reply: &Reply, status: u16, code: &str) {
 
 fn senseless(world: &World) {
     let (sandbox, server, agent) = begin(world, "");
-    let bodies: [&str; 14] = [
+    let bodies: [&str; 18] = [
+        "[\"/x\"]",
+        "[\"/x\", \"/y\"]",
+        "{\"image\":[\"image\"],\"to\":\"/x\"}",
+        "{\"group\":[[\"a\",{\"id\":\"image\"}]],\"to_dir\":\"/x\"}",
         "",
         "null",
         "[]",
@@ -104,8 +108,8 @@ fn senseless(world: &World) {
         ("DELETE", "/metrics", 405, "method"),
         ("GET", "/v0/history?most=x", 400, "request"),
         ("GET", "/v0/history?most=-1", 400, "request"),
-        ("GET", "/v0/jobs/%00", 403, "no-such-job"),
-        ("POST", "/v0/jobs/x/cancel", 403, "no-such-job"),
+        ("GET", "/v0/jobs/%00", 404, "no-such-job"),
+        ("POST", "/v0/jobs/x/cancel", 404, "no-such-job"),
     ] {
         refused(&agent.ask(method, path, None), status, code);
     }

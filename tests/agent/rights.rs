@@ -130,7 +130,7 @@ fn private_image(world: &World) {
             [format!("/v0/jobs/{job}"), format!("/v0/jobs/{job}/events"), "/v0/jobs/0000000000000000".to_owned()]
         {
             let (kind, code) = agent.caller(&users.sandbox, Some(OTHER), "get", &path, 1).refused();
-            assert_eq!((&*kind, &*code), ("denied", "no-such-job"), "{path}");
+            assert_eq!((&*kind, &*code), ("not-found", "no-such-job"), "{path}");
         }
         for (path, list) in
             [("/v0/jobs", "jobs"), ("/v0/placements", "placements"), ("/v0/history?most=100", "entries")]
@@ -147,7 +147,7 @@ fn private_image(world: &World) {
     add_image(&users.sandbox, "open", IMAGE, &server);
     assert_eq!(tries(&agent), 11);
     let cancel = agent.caller(&users.sandbox, Some(OTHER), "events", &job, 1).refused();
-    assert_eq!(cancel, ("denied".to_owned(), "no-such-job".to_owned()));
+    assert_eq!(cancel, ("not-found".to_owned(), "no-such-job".to_owned()));
     server.go_on();
     assert_eq!(agent.report(&job)["ok"], true);
     assert_eq!(IMAGE.fault_of(&users.target(OWNER, "disk")), None);

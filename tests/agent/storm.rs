@@ -219,7 +219,9 @@ fn first_caller_leaves(world: &World) {
     for (job, code) in [(&first, "cancelled"), (&hasty, "deadline")] {
         let report = agent.report(job);
         assert_eq!((&report["error"]["kind"], &report["error"]["code"]), (&json!("cancelled"), &json!(code)));
-        assert_eq!(report["error"]["retry"], "later");
+        // Who gave it up wants no client to call again.
+        assert_eq!(report["error"]["retry"], if code == "cancelled" { "no" } else { "later" });
+        assert_eq!(agent.job(job)["progress"]["stage"], "failed");
     }
     storm.go_on();
     assert_eq!(agent.report(&last)["ok"], true);
@@ -232,6 +234,9 @@ fn first_caller_leaves(world: &World) {
     other["allow_unhashed"] = json!(true);
     let other = agent.begin(&other);
     agent.until("it is being moved", || agent.job(&other)["progress"]["stage"] == "moving");
+    let removal = agent.ask("POST", "/v0/remove", Some(&json!({ "path": storm.target(3) })));
+    assert_eq!((removal.status, &removal.document["error"]["code"]), (409, &json!("target-in-use")));
+    assert!(removal.document["error"]["message"].as_str().unwrap().contains(&other));
     agent.ask("POST", &format!("/v0/jobs/{other}/cancel"), None);
     agent.until("nothing is left of it", || names(storm.sandbox.out_dir()) == ["disk-02"]);
 }

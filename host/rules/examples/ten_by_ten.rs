@@ -46,7 +46,7 @@ fn main() {
         request: json!({ "format": "raw", "access": "read-write", "caller": 0, "replace": false }),
         locations: (0..10).map(location).collect(),
     };
-    let mut run = || {
+    let run = || {
         let began = Instant::now();
         black_box(rank(black_box(&rules), black_box(&facts)));
         began.elapsed().as_nanos()

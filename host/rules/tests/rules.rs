@@ -22,7 +22,8 @@ fn location(host: &str, more: &Value) -> Value {
         "url": { "scheme": "https", "host": host, "path": "/a" },
         "metrics": {}, "metadata": {},
     });
-    location.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let more = more.as_object().expect("more members").clone();
+    location.as_object_mut().expect("it is an object").extend(more);
     location
 }
 

@@ -267,6 +267,7 @@ impl Job {
         report.job = Some(self.id.clone());
         self.view.send_modify(|view| {
             view.progress.stage = if report.ok { JobStage::Done } else { JobStage::Failed };
+            (view.progress.rate, view.progress.eta) = (None, None);
             view.outcome = Some(Outcome { report: Arc::new(report) });
         });
     }
@@ -288,12 +289,25 @@ impl Job {
 
     /// It has come further.
     pub(crate) fn progress(&self, change: impl FnOnce(&mut Progress)) {
-        self.view.send_modify(|view| change(&mut view.progress));
+        self.view.send_if_modified(|view| {
+            let runs = view.outcome.is_none();
+            if runs {
+                change(&mut view.progress);
+            }
+            runs
+        });
         // Those who follow see the same.
         let followers = self.state().followers.clone();
         for follower in followers {
             let progress = self.view.borrow().progress.clone();
-            follower.job.view.send_modify(|view| view.progress = progress);
+            // One that was given up has ended before.
+            follower.job.view.send_if_modified(|view| {
+                let runs = view.outcome.is_none();
+                if runs {
+                    view.progress = progress;
+                }
+                runs
+            });
         }
     }
 }

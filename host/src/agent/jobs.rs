@@ -1,7 +1,7 @@
 //! The jobs of the agent: those that run, within bounds, and for a while those that are over.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -104,6 +104,17 @@ impl Jobs {
         }
     }
 
+    /// Refuses a path at which a job of the caller's, or of anybody where it sees those, is placing something.
+    pub(crate) fn refuse_in_use(&self, path: &Path, caller: &Caller, any: bool) -> Result<()> {
+        match self.table().targets.get(path) {
+            Some((_, owner)) if any || owner.caller.uid == caller.uid => {
+                let message = format!("job {} is placing something at {}", owner.id, path.display());
+                Err(Error::new(ErrorKind::Exists, "target-in-use", message).scoped(Scope::Request))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A job is over: its target is free, and so is its place.
     pub(crate) fn ended(&self, job: &Arc<Job>) {
         let mut table = self.table();
@@ -129,7 +140,7 @@ impl Jobs {
     pub(crate) fn find(&self, id: &str, caller: &Caller, any: bool) -> Result<Arc<Job>> {
         let found = self.table().jobs.get(id).cloned();
         found.filter(|job| any || job.caller.uid == caller.uid).ok_or_else(|| {
-            Error::new(ErrorKind::Denied, "no-such-job", "there is no such job of yours").scoped(Scope::Request)
+            Error::new(ErrorKind::NotFound, "no-such-job", "there is no such job of yours").scoped(Scope::Request)
         })
     }
 

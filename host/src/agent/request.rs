@@ -104,6 +104,7 @@ pub(crate) struct PlaceRequest {
     pub(crate) access: AccessRequest,
     /// Owner and group, as numbers; without it the caller's. Others than the caller's are for the agent's own user alone.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<[u32; 2]>")]
     pub(crate) owner: Option<(u32, u32)>,
     /// Permission bits, in octal; without it 0600.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,6 +14,7 @@ use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::admit::errand;
 use super::answer::{self, JobDocument};
@@ -88,6 +89,9 @@ async fn read<T: DeserializeOwned>(core: &Core, request: Request) -> Result<T> {
         Err(_) => return Err(wrong("request-slow", "the request did not arrive in time")),
         Ok(taken) => taken?,
     };
+    if let Ok(document) = serde_json::from_slice(&bytes) {
+        refuse_lists(&document)?;
+    }
     serde_json::from_slice(&bytes).map_err(|error| {
         // What serde quotes may be secret; the names of keys that nobody knows are no more than what the caller wrote.
         let (line, column) = (error.line(), error.column());
@@ -95,6 +99,17 @@ async fn read<T: DeserializeOwned>(core: &Core, request: Request) -> Result<T> {
         let key = unknown_key(&error.to_string()).map(|key| format!(": unknown key {key}")).unwrap_or_default();
         wrong("request", format!("the request {what}{key}: see line {line}, column {column}"))
     })
+}
+
+/// Refuses lists where the description has objects: a list of the members in their order would be taken for one.
+fn refuse_lists(document: &Value) -> Result<()> {
+    let images = document.get("group").and_then(Value::as_array).into_iter().flatten();
+    let members = images.clone().filter_map(|member| member.get("image"));
+    let mut objects = std::iter::once(document).chain(document.get("image")).chain(images).chain(members);
+    match objects.any(Value::is_array) {
+        true => Err(wrong("request", "the request has a list where this endpoint wants an object")),
+        false => Ok(()),
+    }
 }
 
 /// Takes a body of at most so many bytes. Of a longer one some more are passed over, so that whoever sends them comes to
@@ -305,9 +320,10 @@ async fn remove(State(core): State<Arc<Core>>, Extension(caller): Extension<Call
         let rights = core.rights(&caller)?;
         let RemoveRequest { path } = request?;
         absolute(&path)?;
-        let (setup, who) = (core.setup(), caller.clone());
+        let (setup, who, jobs) = (core.setup(), caller.clone(), Arc::clone(&core));
         core.run(&caller, move |ledger| {
             let target = rights.open_target(&who, &path)?;
+            jobs.jobs.refuse_in_use(target.path(), &who, rights.sees_all)?;
             let allowed = |placement: &Placement| own(placement, &who, rights.sees_all);
             refuse_unknown(ledger, &target, &who, rights.sees_all)?;
             refuse_others_name(&who, &target)?;
