@@ -17,10 +17,14 @@ case $image$target in
 esac
 
 token=$(cat)
-body="{\"image\":{\"id\":\"$image\"${token:+,\"token\":\"$token\"}},\"to\":\"$target\",\"deadline_seconds\":900}"
+end=$(($(date +%s) + 900))
 
 # Three times: the agent may be restarting, and goes on with what it had begun.
 for try in 1 2 3; do
+    # One deadline for all tries.
+    left=$((end - $(date +%s)))
+    [ "$left" -gt 0 ] || break
+    body="{\"image\":{\"id\":\"$image\"${token:+,\"token\":\"$token\"}},\"to\":\"$target\",\"deadline_seconds\":$left}"
     # The body comes from a pipe: no secret among the arguments.
     answer=$(printf %s "$body" | curl --silent --show-error --unix-socket "$socket" --data-binary @- http://agent/v0/place) || answer=
     case $answer in

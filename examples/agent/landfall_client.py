@@ -7,7 +7,7 @@
 A call that failed and may succeed when it is made again (`retry` is `later`) is made again, a few times: the agent joins it with
 the one before, if that still runs. As a program:
 
-    landfall_client.py [--socket PATH] place JSON | get PATH | events JOB
+    landfall_client.py [--socket PATH] place|plan|remove|move JSON | get PATH | events JOB
 """
 
 import argparse
@@ -61,8 +61,12 @@ class Agent:
         return self.call("POST", "/v0/remove", {"path": str(path)})
 
     def call(self, method, path, request=None):
-        """Makes a call, and again where that may help."""
+        """Makes a call, and again where that may help; `deadline_seconds` in it is that of all tries together."""
+        deadline = (request or {}).get("deadline_seconds")
+        end = None if deadline is None else time.monotonic() + deadline
         for left in reversed(range(self.tries)):
+            if end is not None:
+                request = dict(request, deadline_seconds=max(end - time.monotonic(), 0.001))
             try:
                 return self._once(method, path, request)
             except AgentError as error:
@@ -75,6 +79,9 @@ class Agent:
                     raise AgentError(0, {"kind": "unavailable", "code": "agent-gone", "scope": "request", "retry": "later",
                                          "message": "the agent does not answer: %s" % error}) from error
                 pause = 1
+            if end is not None and time.monotonic() + pause >= end:
+                raise AgentError(0, {"kind": "cancelled", "code": "deadline", "scope": "request", "retry": "later",
+                                     "message": "the deadline passed before the call could be made again"})
             time.sleep(pause)
 
     def events(self, job):
@@ -104,9 +111,12 @@ class Agent:
         connection = self._open(method, path, request)
         try:
             response = connection.getresponse()
-            document = json.load(response)
+            body = response.read()
         finally:
             connection.close()
+        if response.status < 400 and response.headers.get_content_type() != "application/json":
+            return body.decode()
+        document = json.loads(body)
         if response.status >= 400:
             raise AgentError(response.status, document["error"])
         return document
@@ -122,13 +132,17 @@ def main():
     agent = Agent(arguments.socket, tries=arguments.tries)
     try:
         if arguments.what == "get":
-            print(json.dumps(agent.call("GET", arguments.argument)))
+            answer = agent.call("GET", arguments.argument)
+            print(answer if isinstance(answer, str) else json.dumps(answer))
         elif arguments.what == "events":
             for name, document in agent.events(arguments.argument):
                 print(name, json.dumps(document), flush=True)
         else:
             text = sys.stdin.read() if arguments.argument == "-" else arguments.argument
-            print(json.dumps(agent.call("POST", "/v0/" + arguments.what, json.loads(text))))
+            answer = agent.call("POST", "/v0/" + arguments.what, json.loads(text))
+            print(json.dumps(answer))
+            # A plan that could not be carried out is an answer, and no success.
+            return 0 if answer.get("ok", True) else 1
     except AgentError as error:
         print(json.dumps({"ok": False, "status": error.status, "error": error.error}))
         return 1

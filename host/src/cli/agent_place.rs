@@ -1,7 +1,7 @@
 //! `landfall place` and `plan` through the agent.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use nix::sys::signal::Signal;
@@ -22,20 +22,23 @@ use crate::{signals, store};
 /// Places through the agent; gives the exit status.
 pub(super) fn place(options: &PlaceOptions, config: &Config, agent: &mut Agent, json: bool) -> Result<u8> {
     let request = PlaceRequest { wait: false, ..request(options, config)? };
-    let stopped = Arc::new(AtomicBool::new(false));
-    let (stop, socket) = (Arc::clone(&stopped), config.clone());
-    let job: JobDocument = read(agent.post("/place", &request)?)?;
-    let id = job.job.clone();
+    let (stopped, begun) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
+    let (stop, known, node) = (Arc::clone(&stopped), Arc::clone(&begun), config.clone());
+    // Before the call is made: a signal while the answer is on its way must not leave a job that nobody knows of.
     signals::listen(move |_: Signal| {
         // Told once; whoever asks again does not want to wait for the answer.
         if stop.swap(true, Ordering::SeqCst) {
             std::process::exit(i32::from(exit::CANCELLED));
         }
-        if let Ok(Some(mut agent)) = Agent::find(&socket) {
-            // If this cannot be told, the job goes on.
-            let _ = agent.post(&format!("/jobs/{id}/cancel"), &serde_json::json!({}));
+        if let Some(id) = known.lock().unwrap_or_else(PoisonError::into_inner).as_deref() {
+            give_up(id, &node);
         }
     })?;
+    let job: JobDocument = read(agent.post("/place", &request)?)?;
+    *begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(job.job.clone());
+    if stopped.load(Ordering::SeqCst) {
+        give_up(&job.job, config);
+    }
     let mut watching = Watching::new(options.progress);
     let mut report = None;
     agent.follow(&format!("/jobs/{}/events", job.job), &mut |name, document: Value| match name {
@@ -64,6 +67,13 @@ pub(super) fn place(options: &PlaceOptions, config: &Config, agent: &mut Agent, 
             }
             Ok(exit::status(&error))
         }
+    }
+}
+
+/// Has the agent give the job up. If this cannot be told, the job goes on.
+fn give_up(id: &str, config: &Config) {
+    if let Ok(Some(mut agent)) = Agent::find(config) {
+        let _ = agent.post(&format!("/jobs/{id}/cancel"), &serde_json::json!({}));
     }
 }
 
