@@ -1,5 +1,6 @@
 //! The agent: what boot code calls.
 
+mod again;
 mod callers;
 mod examples;
 mod groups;
@@ -21,6 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
         rights::cases(),
         callers::cases(),
         life::cases(),
+        again::cases(),
         examples::cases(),
         sweep::cases(),
     ]

@@ -58,7 +58,17 @@ class Agent:
         return self.call("POST", "/v0/place", dict(options, group=group, to_dir=str(to_dir)))
 
     def remove(self, path):
-        return self.call("POST", "/v0/remove", {"path": str(path)})
+        """Removes a placement. Where nothing stands, as after a removal, nothing is done, and None is given."""
+        try:
+            return self.call("POST", "/v0/remove", {"path": str(path)})
+        except AgentError as error:
+            if error.error["code"] != "no-placement":
+                raise
+            return None
+
+    def cancel(self, path):
+        """Gives up all of one's own calls for a target; gives their jobs."""
+        return self.call("POST", "/v0/cancel", {"path": str(path)})["jobs"]
 
     def call(self, method, path, request=None):
         """Makes a call, and again where that may help; `deadline_seconds` in it is that of all tries together."""
@@ -126,7 +136,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--socket", default=SOCKET)
     parser.add_argument("--tries", type=int, default=5)
-    parser.add_argument("what", choices=["place", "remove", "move", "plan", "get", "events"])
+    parser.add_argument("what", choices=["place", "remove", "move", "cancel", "plan", "get", "events"])
     parser.add_argument("argument", help="JSON, - for JSON on standard input, a path of an endpoint, or a job")
     arguments = parser.parse_args()
     agent = Agent(arguments.socket, tries=arguments.tries)

@@ -49,6 +49,7 @@ pub(crate) fn advice(error: &Error) -> &'static str {
         }
         "request-slow" => "send the whole request without pause",
         "no-such-job" => "the agent may have been restarted since: call place again, which finds what was placed",
+        "placement-damaged" => "remove it, and call again: it is placed anew",
         "no-placement" => "nothing stands there, as after a removal; nothing is left to do",
         "not-a-placement" => "Landfall did not place what stands there, and leaves it alone",
         "image-deactivated" => "have whoever withdrew the image say whether it may be used again",

@@ -43,4 +43,5 @@ mod target;
 mod trials;
 mod trusted;
 mod verify;
+mod warnings;
 mod worker;

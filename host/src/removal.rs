@@ -146,5 +146,8 @@ fn ours(ledger: &Ledger, target: &Target, allowed: &dyn Fn(&Placement) -> Result
 }
 
 fn record(placement: &Placement, to: Option<&Path>) -> serde_json::Value {
-    serde_json::json!({ "placement": placement.id, "placed": placement.facts, "to": to.map(Path::to_string_lossy) })
+    let from = to.map(|_| placement.path.to_string_lossy());
+    serde_json::json!({
+        "placement": placement.id, "placed": placement.facts, "from": from, "to": to.map(Path::to_string_lossy),
+    })
 }

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::advice::{Retry, advice, retry};
 use crate::decision::{Decision, ExcludedLocation, TriedAttempt};
-use crate::ledger::{Facts, HistoryEntry, Placement, State};
+use crate::engine::Method;
+use crate::ledger::{Facts, HistoryEntry, Ledger, Placement, State};
 use crate::place::Placed;
 use crate::redact;
+use crate::verify::Verified;
 
 /// The documents' names and major versions.
 const SCHEMA: &str = "landfall.place/0";
@@ -37,10 +39,10 @@ pub(crate) struct Report {
     pub(crate) locations: Vec<String>,
     /// Who brought them.
     pub(crate) handler: Option<String>,
-    /// How: `reflink`, `hardlink`, `copy-range`, `copy`, `stream`, `transfer`, `unpack`.
-    pub(crate) method: Option<String>,
-    /// How the digest is known: `computed`, `remembered`, `legacy-md5`, `no`.
-    pub(crate) verified: Option<String>,
+    /// How.
+    pub(crate) method: Option<Method>,
+    /// How the digest is known.
+    pub(crate) verified: Option<Verified>,
     /// The digest of the stored bytes, `ALGORITHM:HEX`.
     pub(crate) digest: Option<String>,
     /// How long it took.
@@ -62,8 +64,11 @@ pub(crate) struct Report {
 pub(crate) struct PlanReport {
     /// `landfall.plan/0`.
     pub(crate) schema: String,
-    /// Whether there is anything to try.
+    /// Whether there is anything to try, or nothing left to do.
     pub(crate) ok: bool,
+    /// Whether the same call placed what stands at the target: `place` would find that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) repeated: bool,
     /// The decision, as far as it came.
     pub(crate) decision: Decision,
     /// Why nothing can be tried; absent otherwise.
@@ -75,7 +80,7 @@ impl PlanReport {
     /// The report of a decision.
     pub(crate) fn new(decision: Decision, planned: Result<(), &Error>) -> Self {
         let error = planned.err().map(ErrorReport::from);
-        Self { schema: PLAN_SCHEMA.to_owned(), ok: error.is_none(), decision, error }
+        Self { schema: PLAN_SCHEMA.to_owned(), ok: error.is_none(), repeated: false, decision, error }
     }
 }
 
@@ -88,6 +93,9 @@ pub(crate) struct TargetReport {
     pub(crate) bytes: u64,
     /// Its disk format.
     pub(crate) format: String,
+    /// The name in the group of the image whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) image_name: Option<String>,
 }
 
 /// Why something failed.
@@ -139,8 +147,8 @@ impl Report {
             targets: placed.map(TargetReport::of).unwrap_or_default(),
             locations: facts.map(|facts| facts.locations.clone()).unwrap_or_default(),
             handler: facts.map(|facts| facts.handler.clone()),
-            method: facts.map(|facts| facts.method.name().to_owned()),
-            verified: facts.map(|facts| facts.verified.name().to_owned()),
+            method: facts.map(|facts| facts.method),
+            verified: facts.map(|facts| facts.verified),
             digest: facts.and_then(|facts| facts.digest.as_ref()).map(ToString::to_string),
             seconds,
             error,
@@ -155,15 +163,16 @@ impl TargetReport {
     /// The disks of a placement.
     fn of(placed: &Placed) -> Vec<Self> {
         let (path, facts) = (&placed.path, &placed.facts);
-        let report = |path: &Path, bytes: u64| Self {
+        let report = |path: &Path, bytes: u64, image_name: Option<&String>| Self {
             path: path.to_string_lossy().into_owned(),
             bytes,
             format: facts.format.clone(),
+            image_name: image_name.cloned(),
         };
         if facts.disks.is_empty() {
-            return vec![report(path, facts.bytes)];
+            return vec![report(path, facts.bytes, None)];
         }
-        facts.disks.iter().map(|disk| report(&path.join(&disk.file), disk.bytes)).collect()
+        facts.disks.iter().map(|disk| report(&path.join(&disk.file), disk.bytes, disk.image_name.as_ref())).collect()
     }
 }
 
@@ -178,13 +187,25 @@ pub(crate) struct PlacementReport {
     pub(crate) state: State,
     /// The inode's number.
     pub(crate) inode: u64,
-    /// When it was placed, in UTC.
+    /// When it was placed, in UTC (RFC 3339).
+    #[schemars(extend("format" = "date-time"))]
     pub(crate) at: String,
     /// What was placed.
     pub(crate) placed: Facts,
-    /// Whether what was placed stands there still.
+    /// Whether what was placed stands there still, and all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stands: Option<bool>,
+    /// What is missing of it; absent where it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) damage: Option<String>,
+}
+
+impl PlacementReport {
+    /// A placement with how it is now.
+    pub(crate) fn as_it_is(placement: &Placement, ledger: &Ledger) -> Self {
+        let damage = ledger.damage(placement).map(|damage| redact::printable(&damage));
+        Self { stands: Some(damage.is_none()), damage, ..Self::from(placement) }
+    }
 }
 
 impl From<&Placement> for PlacementReport {
@@ -197,6 +218,7 @@ impl From<&Placement> for PlacementReport {
             at: moment(placement.at),
             placed: placement.facts.clone(),
             stands: None,
+            damage: None,
         }
     }
 }
@@ -206,15 +228,19 @@ impl From<&Placement> for PlacementReport {
 pub(crate) struct HistoryReport {
     /// Its number, rising.
     pub(crate) id: i64,
-    /// When, in UTC.
+    /// When, in UTC (RFC 3339).
+    #[schemars(extend("format" = "date-time"))]
     pub(crate) at: String,
-    /// `place`, `remove`, `move`.
+    /// What was done.
+    #[schemars(extend("enum" = ["place", "remove", "move"]))]
     pub(crate) deed: String,
     /// Whether it was done.
     pub(crate) ok: bool,
     /// The target.
     pub(crate) path: String,
-    /// The decision and its outcome.
+    /// An object: of a placement, `decision` and either `placed` or `error`; of a removal or a move `placement`, the ledger's
+    /// number, `placed`, and of a move `from` and `to`.
+    #[schemars(extend("type" = "object"))]
     pub(crate) record: serde_json::Value,
 }
 
@@ -231,10 +257,10 @@ impl From<&HistoryEntry> for HistoryReport {
     }
 }
 
-/// A moment of the ledger, in milliseconds since 1970, in UTC.
+/// A moment of the ledger, in milliseconds since 1970, in UTC, as RFC 3339 writes it.
 pub(crate) fn moment(at: i64) -> String {
     jiff::Timestamp::from_millisecond(at)
-        .map_or_else(|_| at.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+        .map_or_else(|_| at.to_string(), |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 #[cfg(test)]

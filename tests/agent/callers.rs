@@ -456,7 +456,8 @@ fn invented(schema: &Value, all: &Value, random: &mut Random, depth: usize) -> V
         return invented(&all[reference.rsplit('/').next().unwrap()], all, random, depth);
     }
     for key in ["anyOf", "oneOf", "allOf"] {
-        if let Some(forms) = schema[key].as_array() {
+        // Those of an object say which members go together: some of what is made here keeps to that, some does not.
+        if let (Some(forms), false) = (schema[key].as_array(), schema["properties"].is_object()) {
             let form = &forms[random.below(forms.len() as u64) as usize];
             return invented(form, all, random, depth + 1);
         }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -28,6 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         case("a_reload_counts_from_then_on", reload),
         case("a_bad_reload_changes_nothing", bad_reload),
+        case("what_may_be_wrong_is_told_at_the_start", warnings),
         case("a_stop_lets_running_jobs_end", stop),
         case("a_stop_that_takes_too_long_gives_jobs_back", impatient_stop),
         case("one_agent_has_a_socket", one_agent),
@@ -98,6 +100,8 @@ fn bad_reload(world: &World) {
         (good.replace("queue = 100", "quewe = 5"), "did you mean `queue`"),
         (good.replace("queue = 100", "queue = "), "not TOML"),
         (good.replace(&state, &format!("{:?}", site.sandbox.home("other"))), "restart the agent"),
+        // Where no plugin is found, and where none is wanted.
+        (format!("handlers = [\"unheard-of\"]\n{good}"), "no handler would be left"),
     ];
     for (text, told) in cases {
         fs::write(site.config(), text).unwrap();
@@ -113,6 +117,24 @@ fn bad_reload(world: &World) {
     agent.signal(Signal::SIGHUP);
     agent.line(|line| line.contains("the configuration stays as it was")).expect("a file that is gone is told");
     assert_eq!(agent.place(&site.request("disk")).status, 200);
+}
+
+/// Callers that cannot come to the socket, and directories that are not there.
+fn warnings(world: &World) {
+    let site = Site::new(world, "");
+    let home = site.sandbox.home("x").parent().unwrap().to_owned();
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+    let text = fs::read_to_string(site.config()).unwrap();
+    let nowhere = format!("plugin_dirs = [{:?}]\n", site.sandbox.home("nowhere"));
+    let rule = format!("\n[[agent.caller]]\nuids = [61001]\ntargets = [{:?}]\n", site.sandbox.out_dir());
+    fs::write(site.config(), format!("{nowhere}{text}{rule}")).unwrap();
+    let agent = Agent::start(&site.sandbox);
+    agent.line(|line| line.contains("nowhere is not there")).expect("a plugin directory that is missing is told");
+    let shut = format!("{} is shut to them", home.display());
+    agent.line(|line| line.contains(&shut)).expect("the way to the socket is told");
+    let health = agent.ask("GET", "/v0/health", None).document;
+    assert!(health["handlers"].as_u64().is_some(), "{health:#}");
+    assert!(health["configured_at"].as_str().unwrap().ends_with('Z'), "{health:#}");
 }
 
 fn stop(world: &World) {

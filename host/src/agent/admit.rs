@@ -14,7 +14,7 @@ use super::rights::{Rights, Trust, denied, refuse_others_name};
 use super::setup::Setup;
 use crate::cancel::Cancel;
 use crate::catalog::{self, Asker, BareImage, Image, Origin, Said};
-use crate::ledger::{Facts, Ledger};
+use crate::ledger::{Facts, Ledger, damage};
 use crate::place::{Access, Placed};
 use crate::publish::Dress;
 use crate::redact;
@@ -91,8 +91,8 @@ pub(crate) fn errand(
     }))
 }
 
-/// The same call, made before: what it placed, if that stands at the target still.
-fn placed_before(errand: &Errand, ledger: &Ledger) -> Result<Option<Facts>> {
+/// The same call, made before: what it placed, if that stands at the target still, and all of it.
+pub(crate) fn placed_before(errand: &Errand, ledger: &Ledger) -> Result<Option<Facts>> {
     if errand.dress.replace {
         return Ok(None);
     }
@@ -103,7 +103,14 @@ fn placed_before(errand: &Errand, ledger: &Ledger) -> Result<Option<Facts>> {
     let is_same = |facts: &Facts| {
         facts.caller == Some(errand.caller.uid) && facts.request.as_ref() == Some(&errand.fingerprint())
     };
-    Ok(found.map(|placement| placement.facts).filter(is_same))
+    let Some(placement) = found.filter(|placement| is_same(&placement.facts)) else { return Ok(None) };
+    match damage(&errand.target, &placement)? {
+        None => Ok(Some(placement.facts)),
+        Some(damage) => {
+            let message = format!("what was placed at {} is damaged: {damage}", errand.target.path().display());
+            Err(Error::new(ErrorKind::Exists, "placement-damaged", message).scoped(Scope::Request))
+        }
+    }
 }
 
 /// Where a request wants its disks, and whether that is a directory.
@@ -234,6 +241,9 @@ fn in_catalogs(
     let may_ask = |name: &str| wanted(name) && rights.may_ask(name);
     if !setup.config.catalogs.keys().any(|name| may_ask(name)) && rights.trust < Trust::Full {
         return Err(denied("catalog", "this caller may ask no such catalog".to_owned()));
+    }
+    if let Some(name) = asked.catalog.as_ref().filter(|name| !setup.config.catalogs.contains_key(*name)) {
+        return Err(wrong("catalog", format!("there is no catalog {} here", redact::printable(name))));
     }
     let asker = Asker { may_ask: &may_ask, token: asked.token.as_deref(), has_logins: rights.trust >= Trust::Records };
     let found = catalog::find_id(id, &asker, &setup.config, &setup.all, cancel);

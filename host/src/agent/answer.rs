@@ -39,7 +39,8 @@ pub(crate) struct JobDocument {
     pub(crate) target: String,
     /// Among the caller's own, from 0 to 9.
     pub(crate) priority: u8,
-    /// When it was called for, in UTC.
+    /// When it was called for, in UTC (RFC 3339).
+    #[schemars(extend("format" = "date-time"))]
     pub(crate) at: String,
     /// How far it is.
     pub(crate) progress: Progress,

@@ -8,7 +8,7 @@ use super::caller::Caller;
 use super::setup::Setup;
 use crate::catalog::{Image, Origin};
 use crate::place::{Access, Node, Order};
-use crate::publish::Dress;
+use crate::publish::{DEFAULT_MODE, Dress};
 use crate::route::Form;
 use crate::target::Target;
 
@@ -81,8 +81,10 @@ impl Errand {
     pub(crate) fn fingerprint(&self) -> String {
         let mut parts: Vec<String> = self.members.iter().map(|member| self.key(member)).collect();
         let Dress { owner, mode, size, replace: _ } = self.dress;
+        // What is not said is what is usual.
+        let mode = mode.unwrap_or(DEFAULT_MODE);
         let names: Vec<_> = self.members.iter().map(|member| &member.name).collect();
-        parts.push(format!("{names:?} {:?} {owner:?} {mode:?} {size:?}", self.access));
+        parts.push(format!("{names:?} {:?} {owner:?} {mode:o} {size:?}", self.access));
         hash(&parts.join("\n"))
     }
 

@@ -137,6 +137,11 @@ struct State {
 }
 
 impl Job {
+    /// Whether its target was named by this path.
+    pub(crate) fn is_for(&self, path: &std::path::Path) -> bool {
+        self.target.components().eq(path.components())
+    }
+
     pub(crate) fn new(
         id: String,
         caller: Caller,

@@ -115,6 +115,15 @@ impl Jobs {
         }
     }
 
+    /// The caller's own that run for a target, as it was named or as it was found to be.
+    pub(crate) fn for_target(&self, path: &Path, caller: &Caller) -> Vec<Arc<Job>> {
+        let path: PathBuf = path.components().collect();
+        let table = self.table();
+        let holder = table.targets.get(&path).map(|(_, owner)| owner.id.as_str());
+        let running = table.jobs.values().filter(|job| !job.is_over() && job.caller.uid == caller.uid);
+        running.filter(|job| job.is_for(&path) || holder == Some(job.id.as_str())).cloned().collect()
+    }
+
     /// A job is over: its target is free, and so is its place.
     pub(crate) fn ended(&self, job: &Arc<Job>) {
         let mut table = self.table();

@@ -10,8 +10,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::job::Job;
 use crate::complaint;
 use crate::config::LogFormat;
+use crate::engine::Method;
 use crate::redact::printable;
 use crate::report::Report;
+use crate::verify::Verified;
 
 /// Begins to log. What the rest of the program has to tell is logged from now on too.
 pub(crate) fn begin(format: LogFormat) -> Result<()> {
@@ -48,8 +50,9 @@ pub(crate) fn ended(job: &Job, report: &Report) {
     match &report.error {
         None => {
             let bytes = report.targets.iter().fold(0_u64, |all, target| all.saturating_add(target.bytes));
-            let (handler, method) = (report.handler.as_deref(), report.method.as_deref());
-            tracing::info!(seconds, repeated, bytes, handler, method, verified = report.verified.as_deref(), "placed");
+            let (handler, method) = (report.handler.as_deref(), report.method.map(Method::name));
+            let verified = report.verified.map(Verified::name);
+            tracing::info!(seconds, repeated, bytes, handler, method, verified, "placed");
         }
         Some(error) => {
             let (kind, code) = (error.kind.name(), error.code.as_str());

@@ -12,8 +12,10 @@
 mod admit;
 mod anchor;
 mod answer;
+mod body;
 mod borrow;
 mod caller;
+mod cancel;
 mod connection;
 mod core;
 mod errand;
@@ -25,6 +27,7 @@ mod logs;
 mod metrics;
 mod openapi;
 mod patience;
+mod placements;
 mod queue;
 mod reload;
 mod request;

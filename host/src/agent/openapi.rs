@@ -5,20 +5,23 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::answer::{ErrorDocument, JobDocument};
-use super::request::{MoveRequest, PlaceRequest, RemoveRequest};
-use super::routes::{GroupPlan, HandlerList, Health, HistoryList, JobList, Moved, PREFIX, PlacementList, Removed};
+use super::placements::{Moved, PlacementList, Removed};
+use super::request::{CancelRequest, MoveRequest, PlaceRequest, RemoveRequest};
+use super::routes::{GroupPlan, HandlerList, Health, HistoryList, JobList, PREFIX};
 use crate::report::{PlanReport, Report};
 
 /// Why a call may be refused, by status.
-const REFUSALS: [(&str, &str); 8] = [
+const REFUSALS: [(&str, &str); 10] = [
     ("400", "The request cannot be what anybody means."),
     ("403", "The caller may not have that, or not see it."),
     ("404", "There is no such endpoint, image or placement."),
+    ("405", "The endpoint is not asked in this way."),
     ("408", "The request did not arrive in time."),
     ("409", "Something is in the way, or the call was given up."),
     ("413", "The request has too many bytes."),
     ("422", "What is asked for is beyond a limit, or nothing here can do it."),
     ("424", "The bytes could not be had, or were not the image, or the node's disk failed."),
+    ("500", "The agent or a handler has a fault."),
 ];
 
 /// Where nothing but overload and the end of the agent is a server error.
@@ -64,6 +67,9 @@ impl Endpoints {
         self.add("/plan", "post", "Decide as `place` does, and do nothing", Some(body), &[found(plan)], true);
         let (body, removed) = (self.body::<RemoveRequest>(), self.json::<Removed>());
         self.add("/remove", "post", "Remove a placement", Some(body), &[found(removed)], true);
+        let (body, given_up) = (self.body::<CancelRequest>(), self.json::<JobList>());
+        let summary = "Give up all jobs of one's own for a target, and wait for their end";
+        self.add("/cancel", "post", summary, Some(body), &[found(given_up)], true);
         let (body, moved) = (self.body::<MoveRequest>(), self.json::<Moved>());
         self.add("/move", "post", "Move a placement within its file system", Some(body), &[found(moved)], true);
         let jobs = self.json::<JobList>();
@@ -112,12 +118,16 @@ impl Endpoints {
         let mut responses = Map::new();
         for Answer(status, text, schema) in answers {
             let content = match schema {
-                Value::Null => json!({ "text/event-stream": { "schema": { "type": "string" } } }),
+                Value::Null => json!({ "text/event-stream": { "schema": {
+                    "type": "string",
+                    "description": EVENTS_FORM,
+                } } }),
                 schema => json!({ "application/json": { "schema": schema } }),
             };
             responses.insert((*status).to_owned(), json!({ "description": text, "content": content }));
         }
-        let refusals = REFUSALS.iter().filter(|_| can_be_refused).chain(can_be_refused.then_some(&OVERLOAD));
+        // Whoever it is may ask how the agent is, if there is a connection for it.
+        let refusals = REFUSALS.iter().filter(|(status, _)| can_be_refused || *status == "405").chain([&OVERLOAD]);
         for (status, text) in refusals {
             // What became of a placement that failed is told in full.
             let content = if path == "/place" {
@@ -133,6 +143,12 @@ impl Endpoints {
         let mut parameters = Vec::new();
         if path.contains("{id}") {
             parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } }));
+        }
+        if method == "get" && matches!(path, "/jobs" | "/placements") {
+            parameters.push(json!({
+                "name": "path", "in": "query", "description": "Only those of this target, an absolute path.",
+                "schema": { "type": "string" },
+            }));
         }
         if path == "/history" {
             let schema = json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX, "default": 20 });
@@ -159,6 +175,8 @@ impl Endpoints {
             "responses": {
                 "200": { "description": "Counters.", "content": text },
                 "403": { "description": REFUSALS[1].1, "content": { "application/json": { "schema": refused } } },
+                "405": { "description": REFUSALS[3].1, "content": { "application/json": { "schema": refused } } },
+                "503": { "description": OVERLOAD.1, "content": { "application/json": { "schema": refused } } },
             },
         });
         self.paths.insert("/metrics".to_owned(), json!({ "get": operation }));
@@ -167,6 +185,9 @@ impl Endpoints {
 
 const EVENTS: &str =
     "Follow a job: server-sent events `progress`, with a job's progress, and at last `end`, with the job";
+/// What OpenAPI 3.0 has no words for.
+const EVENTS_FORM: &str = "`event: progress`, whose `data` is a `Progress` in one line; at last `event: end`, whose `data` is a \
+     `JobDocument` with its `report`. Lines that begin with a colon show that the connection lives.";
 
 fn found(schema: Value) -> Answer {
     Answer("200", "What was asked for.", schema)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use landfall_handler_api::Result;
+use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 
 use super::core::Core;
 use super::service::needs_restart;
@@ -10,6 +10,9 @@ use super::setup::Setup;
 use crate::config::{Config, render_effective};
 use crate::ledger::Ledger;
 use crate::redact::printable;
+
+/// Settings that count from the agent's start on.
+const FIXED: [&str; 4] = ["agent.socket", "agent.socket_mode", "agent.jobs", "agent.log"];
 
 /// Puts the configuration file in force as it is now, for calls that come from now on. A bad one is told, and changes nothing.
 pub(super) fn reload(core: &Core) {
@@ -36,23 +39,34 @@ fn try_reload(core: &Core) -> Result<Vec<String>> {
     }
     let (old, new) = (&before.config.agent, &config.agent);
     let fixed = [
-        ("agent.socket", old.socket != new.socket),
-        ("agent.socket_mode", old.socket_mode != new.socket_mode),
-        ("agent.jobs", old.jobs != new.jobs),
-        ("agent.log", old.log != new.log),
+        (FIXED[0], old.socket != new.socket),
+        (FIXED[1], old.socket_mode != new.socket_mode),
+        (FIXED[2], old.jobs != new.jobs),
+        (FIXED[3], old.log != new.log),
     ];
     for (key, _) in fixed.into_iter().filter(|(_, changed)| *changed) {
         tracing::warn!("{}", needs_restart(key).message());
     }
     let changes = changes(&before.config, &config);
     let ledger = Ledger::open_settled(&config.state_dir)?;
-    core.set_up(Setup::load(config, &ledger, &core.binary)?);
+    let setup = Setup::load(config, &ledger, &core.binary)?;
+    if setup.ordered.is_empty() && !before.ordered.is_empty() {
+        let message = "no handler would be left: see what is said of the plugins";
+        return Err(Error::new(ErrorKind::Invalid, "no-handlers", message).scoped(Scope::Request));
+    }
+    setup.warn();
+    core.set_up(setup);
     Ok(changes)
 }
 
 /// What is different, a line for each key; what is secret is not shown.
 fn changes(before: &Config, after: &Config) -> Vec<String> {
-    let (before, after) = (keys(before), keys(after));
+    let (mut before, mut after) = (keys(before), keys(after));
+    for fixed in FIXED {
+        // What is not in force is told otherwise.
+        before.remove(fixed);
+        after.remove(fixed);
+    }
     let mut changes = Vec::new();
     for (key, value) in &before {
         match after.get(key) {

@@ -10,13 +10,16 @@ use serde::{Deserialize, Serialize};
 const PRIORITY: u8 = 5;
 /// The largest priority.
 pub(crate) const PRIORITY_MAX: u8 = 9;
+/// The shortest deadline, in seconds.
+const DEADLINE_MIN: f64 = 0.001;
 /// The longest deadline, in seconds: a day.
 pub(crate) const DEADLINE_MAX: f64 = 86_400.0;
 
-/// An image: by its id in a catalog, or by a record or URL that the caller brings along. It may hold secrets, and so cannot be
+/// An image, by exactly one of `id`, `record` and `url`: by its id in a catalog, or by a record or URL that the caller brings along. It may hold secrets, and so cannot be
 /// shown.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("oneOf" = [{ "required": ["id"] }, { "required": ["record"] }, { "required": ["url"] }]))]
 pub(crate) struct ImageRequest {
     /// Its id in a catalog.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +57,7 @@ pub(crate) struct ImageRequest {
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MemberRequest {
-    /// The name of its disk in the directory: letters, digits, `-`, `_` and `.`, at most 64, not beginning with a dot.
+    /// What it is called in reports and in `disks.json`, as `image_name`: letters, digits, `-`, `_` and `.`, at most 64, not beginning with a dot.
     pub(crate) name: String,
     /// The image.
     pub(crate) image: ImageRequest,
@@ -85,6 +88,10 @@ pub(crate) enum AccessRequest {
 /// `place` and `plan`: an image, or a group of them, and where it is to be.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("allOf" = [
+    { "oneOf": [{ "required": ["image"] }, { "required": ["group"] }] },
+    { "oneOf": [{ "required": ["to"] }, { "required": ["to_dir"] }] },
+]))]
 pub(crate) struct PlaceRequest {
     /// The image. Either this or `group`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,6 +163,14 @@ pub(crate) struct RemoveRequest {
     pub(crate) path: PathBuf,
 }
 
+/// `cancel`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CancelRequest {
+    /// The absolute path of the target.
+    pub(crate) path: PathBuf,
+}
+
 /// `move`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -192,8 +207,8 @@ impl PlaceRequest {
         if self.priority > PRIORITY_MAX {
             return refuse("`priority` is from 0 to 9");
         }
-        if self.deadline_seconds.is_some_and(|seconds| !(seconds > 0.0 && seconds <= DEADLINE_MAX)) {
-            return refuse("`deadline_seconds` is more than 0 and at most 86400");
+        if self.deadline_seconds.is_some_and(|seconds| !(DEADLINE_MIN..=DEADLINE_MAX).contains(&seconds)) {
+            return refuse("`deadline_seconds` is from 0.001 to 86400");
         }
         self.mode_bits()?;
         self.group.iter().map(|member| &member.image).chain(&self.image).try_for_each(ImageRequest::check)
@@ -272,6 +287,7 @@ mod tests {
             json!({ "image": image, "to": "/a", "priority": 10 }),
             json!({ "image": image, "to": "/a", "priority": -1 }),
             json!({ "image": image, "to": "/a", "deadline_seconds": 0 }),
+            json!({ "image": image, "to": "/a", "deadline_seconds": 0.0009 }),
             json!({ "image": image, "to": "/a", "deadline_seconds": 86401 }),
             json!({ "image": image, "to": "/a", "mode": "4755" }),
             json!({ "image": image, "to": "/a", "mode": "+77" }),

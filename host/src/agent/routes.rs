@@ -1,47 +1,34 @@
 //! The endpoints.
 
-use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Router, body};
-use http_body_util::BodyExt;
-use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+use landfall_handler_api::{Error, HandlerKind, Result};
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::admit::errand;
+use super::admit::{errand, placed_before};
 use super::answer::{self, JobDocument};
+use super::body::{pass_over, read};
 use super::caller::Caller;
 use super::core::{Core, panicked};
-use super::events;
 use super::job::Job;
-use super::metrics;
-use super::openapi;
-use super::request::{MoveRequest, PlaceRequest, RemoveRequest, wrong};
-use super::rights::{denied, refuse_others_name};
+use super::placements::{self, PathQuery, is_open_to, wanted_path};
+use super::request::{PlaceRequest, wrong};
+use super::{cancel, events, metrics, openapi};
 use crate::cancel::Cancel;
 use crate::decision::Decision;
-use crate::hooks::tell_handler;
-use crate::ledger::{Ledger, Placement};
 use crate::plugin::Handler;
-use crate::removal;
-use crate::report::{HistoryReport, PlacementReport, PlanReport};
+use crate::report::{HistoryReport, PlanReport, moment};
 
 /// The first part of every path, with the major version.
 pub(crate) const PREFIX: &str = "/v0";
-/// Bytes of a request beside an image's record.
-const BODY_MORE: u64 = 64 << 10;
-/// How long a request's body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(30);
-/// Bytes beyond what a request may have that are passed over before it is refused.
-const PASSED_OVER: usize = 16 << 20;
 /// Entries of the history that are given at most.
 const HISTORY_MAX: u32 = 2_000;
 
@@ -50,13 +37,14 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
     let versioned = Router::new()
         .route("/place", post(place))
         .route("/plan", post(plan))
-        .route("/remove", post(remove))
-        .route("/move", post(rename))
+        .route("/remove", post(placements::remove))
+        .route("/move", post(placements::rename))
+        .route("/cancel", post(cancel::all_for_target))
         .route("/jobs", get(jobs))
         .route("/jobs/{id}", get(job))
-        .route("/jobs/{id}/cancel", post(cancel))
+        .route("/jobs/{id}/cancel", post(cancel::one))
         .route("/jobs/{id}/events", get(job_events))
-        .route("/placements", get(placements))
+        .route("/placements", get(placements::list))
         .route("/history", get(history))
         .route("/handlers", get(handlers))
         .route("/health", get(health))
@@ -79,73 +67,6 @@ async fn no_endpoint(request: Request) -> Response {
 async fn wrong_method(request: Request) -> Response {
     pass_over(request).await;
     answer::error(&wrong("method", "this endpoint is not asked in this way; see /v0/openapi.json"))
-}
-
-/// Reads a request's document, within bounds of size and time.
-async fn read<T: DeserializeOwned>(core: &Core, request: Request) -> Result<T> {
-    let most = core.setup().config.limits.record_bytes.saturating_mul(2).saturating_add(BODY_MORE);
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let bytes = match tokio::time::timeout(BODY_TIME, take(request.into_body(), most)).await {
-        Err(_) => return Err(wrong("request-slow", "the request did not arrive in time")),
-        Ok(taken) => taken?,
-    };
-    if let Ok(document) = serde_json::from_slice(&bytes) {
-        refuse_lists(&document)?;
-    }
-    serde_json::from_slice(&bytes).map_err(|error| {
-        // What serde quotes may be secret; the names of keys that nobody knows are no more than what the caller wrote.
-        let (line, column) = (error.line(), error.column());
-        let what = if error.is_data() { "does not say what this endpoint understands" } else { "is not JSON" };
-        let key = unknown_key(&error.to_string()).map(|key| format!(": unknown key {key}")).unwrap_or_default();
-        wrong("request", format!("the request {what}{key}: see line {line}, column {column}"))
-    })
-}
-
-/// Refuses lists where the description has objects: a list of the members in their order would be taken for one.
-fn refuse_lists(document: &Value) -> Result<()> {
-    let images = document.get("group").and_then(Value::as_array).into_iter().flatten();
-    let members = images.clone().filter_map(|member| member.get("image"));
-    let mut objects = std::iter::once(document).chain(document.get("image")).chain(images).chain(members);
-    match objects.any(Value::is_array) {
-        true => Err(wrong("request", "the request has a list where this endpoint wants an object")),
-        false => Ok(()),
-    }
-}
-
-/// Takes a body of at most so many bytes. Of a longer one some more are passed over, so that whoever sends them comes to
-/// read why.
-async fn take(mut body: body::Body, most: usize) -> Result<Vec<u8>> {
-    let (mut bytes, mut over) = (Vec::new(), 0_usize);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| wrong("request", "the request ended early"))?;
-        let data = frame.data_ref().map(AsRef::as_ref).unwrap_or_default();
-        if bytes.len().saturating_add(data.len()) <= most && over == 0 {
-            bytes.extend_from_slice(data);
-        } else {
-            over = over.saturating_add(data.len());
-        }
-        if over > PASSED_OVER {
-            break;
-        }
-    }
-    if over == 0 {
-        return Ok(bytes);
-    }
-    let message = format!("the request has more than {most} bytes");
-    Err(Error::new(ErrorKind::Limit, "request-bytes", message).scoped(Scope::Request))
-}
-
-/// Passes over a body that nobody wants.
-async fn pass_over(request: Request) {
-    // Whoever sends too much, or too slowly, may not come to read the answer.
-    let _ = tokio::time::timeout(BODY_TIME, take(request.into_body(), 0)).await;
-}
-
-/// The key of serde's message that a key is not known, unless it could be anything.
-fn unknown_key(message: &str) -> Option<&str> {
-    let key = message.strip_prefix("unknown field `")?.split('`').next()?;
-    let is_word = key.len() <= 40 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-    is_word.then_some(key)
 }
 
 async fn place(State(core): State<Arc<Core>>, Extension(caller): Extension<Caller>, request: Request) -> Response {
@@ -215,7 +136,10 @@ async fn plan(State(core): State<Arc<Core>>, Extension(caller): Extension<Caller
             let cancel = Cancel::new()?.with_deadline(deadline);
             let errand = errand(&who, &request, &rights, &setup, &cancel)?;
             let node = errand.node(ledger);
-            node.refuse_target(&errand.target, errand.dress.replace)?;
+            let repeated = placed_before(&errand, ledger)?.is_some();
+            if !repeated {
+                node.refuse_target(&errand.target, errand.dress.replace)?;
+            }
             let plan = |member| {
                 let mut decision = Decision::about(&errand_image(&errand, member)?.record, &setup.config, who.uid);
                 let planned = errand
@@ -223,7 +147,10 @@ async fn plan(State(core): State<Arc<Core>>, Extension(caller): Extension<Caller
                     .get(member)
                     .ok_or_else(panicked)
                     .and_then(|member| node.plan_at(&errand.order(member), &mut decision, &cancel));
-                Ok(PlanReport::new(decision, planned.as_ref().map(|_| ())))
+                let planned = planned.as_ref().map(|_| ());
+                // What stands needs nobody to bring it.
+                let planned = if repeated { Ok(()) } else { planned };
+                Ok(PlanReport { repeated, ..PlanReport::new(decision, planned) })
             };
             (0..errand.members.len()).map(plan).collect::<Result<Vec<_>>>()
         })
@@ -254,14 +181,21 @@ pub(crate) struct GroupPlan {
     pub(crate) plans: Vec<PlanReport>,
 }
 
-async fn jobs(State(core): State<Arc<Core>>, Extension(caller): Extension<Caller>) -> Response {
-    match core.rights(&caller) {
+async fn jobs(
+    State(core): State<Arc<Core>>,
+    Extension(caller): Extension<Caller>,
+    query: std::result::Result<Query<PathQuery>, QueryRejection>,
+) -> Response {
+    let listed = || {
+        let rights = core.rights(&caller)?;
+        let wanted = wanted_path(query)?;
+        let mut jobs = core.jobs.list(&caller, rights.sees_all);
+        jobs.retain(|job| wanted.as_ref().is_none_or(|path| job.is_for(path)));
+        Ok(JobList::of(&jobs))
+    };
+    match listed() {
         Err(error) => answer::error(&error),
-        Ok(rights) => {
-            let jobs = core.jobs.list(&caller, rights.sees_all);
-            let jobs: Vec<JobDocument> = jobs.iter().map(|job| JobDocument::from(&**job)).collect();
-            answer::document(StatusCode::OK, &JobList { schema: "landfall.jobs/0".to_owned(), ok: true, jobs })
-        }
+        Ok(jobs) => answer::document(StatusCode::OK, &jobs),
     }
 }
 
@@ -276,7 +210,14 @@ pub(crate) struct JobList {
     pub(crate) jobs: Vec<JobDocument>,
 }
 
-fn find(core: &Core, caller: &Caller, id: &str) -> Result<Arc<Job>> {
+impl JobList {
+    pub(super) fn of(jobs: &[Arc<Job>]) -> Self {
+        let jobs = jobs.iter().map(|job| JobDocument::from(&**job)).collect();
+        Self { schema: "landfall.jobs/0".to_owned(), ok: true, jobs }
+    }
+}
+
+pub(super) fn find(core: &Core, caller: &Caller, id: &str) -> Result<Arc<Job>> {
     let rights = core.rights(caller)?;
     core.jobs.find(id, caller, rights.sees_all)
 }
@@ -288,21 +229,6 @@ async fn job(State(core): State<Arc<Core>>, Extension(caller): Extension<Caller>
     }
 }
 
-async fn cancel(
-    State(core): State<Arc<Core>>,
-    Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
-) -> Response {
-    let job = match find(&core, &caller, &id) {
-        Err(error) => return answer::error(&error),
-        Ok(job) => job,
-    };
-    let (giver, given) = (Arc::clone(&core), Arc::clone(&job));
-    // It may wait for the lock of a table.
-    let _ = tokio::task::spawn_blocking(move || giver.give_up(&given)).await;
-    answer::document(StatusCode::OK, &JobDocument::from(&*job))
-}
-
 async fn job_events(
     State(core): State<Arc<Core>>,
     Extension(caller): Extension<Caller>,
@@ -312,158 +238,6 @@ async fn job_events(
         Err(error) => answer::error(&error),
         Ok(job) => events::stream(job),
     }
-}
-
-async fn remove(State(core): State<Arc<Core>>, Extension(caller): Extension<Caller>, request: Request) -> Response {
-    let removed = async {
-        let request = read(&core, request).await;
-        let rights = core.rights(&caller)?;
-        let RemoveRequest { path } = request?;
-        absolute(&path)?;
-        let (setup, who, jobs) = (core.setup(), caller.clone(), Arc::clone(&core));
-        core.run(&caller, move |ledger| {
-            let target = rights.open_target(&who, &path)?;
-            jobs.jobs.refuse_in_use(target.path(), &who, rights.sees_all)?;
-            let allowed = |placement: &Placement| own(placement, &who, rights.sees_all);
-            refuse_unknown(ledger, &target, &who, rights.sees_all)?;
-            refuse_others_name(&who, &target)?;
-            let placement = removal::remove(ledger, &target, &allowed)?;
-            tell_handler(&setup.ordered, &setup.config, &placement, Handler::placement_removed);
-            Ok(PlacementReport::from(&placement))
-        })
-        .await
-    };
-    match removed.await {
-        Err(error) => {
-            core.failed();
-            answer::error(&error)
-        }
-        Ok(removed) => {
-            answer::document(StatusCode::OK, &Removed { schema: "landfall.remove/0".to_owned(), ok: true, removed })
-        }
-    }
-}
-
-/// What was removed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Removed {
-    /// `landfall.remove/0`.
-    pub(crate) schema: String,
-    /// True.
-    pub(crate) ok: bool,
-    /// The placement.
-    pub(crate) removed: PlacementReport,
-}
-
-async fn rename(State(core): State<Arc<Core>>, Extension(caller): Extension<Caller>, request: Request) -> Response {
-    let moved = async {
-        let request = read(&core, request).await;
-        let rights = core.rights(&caller)?;
-        let MoveRequest { from, to } = request?;
-        absolute(&from)?;
-        absolute(&to)?;
-        let (setup, who) = (core.setup(), caller.clone());
-        core.run(&caller, move |ledger| {
-            let (source, target) = (rights.open_target(&who, &from)?, rights.open_target(&who, &to)?);
-            let allowed = |placement: &Placement| own(placement, &who, rights.sees_all);
-            refuse_unknown(ledger, &source, &who, rights.sees_all)?;
-            refuse_others_name(&who, &source)?;
-            setup.node(ledger).refuse_target(&target, false)?;
-            let placement = removal::rename(ledger, &source, &target, &allowed)?;
-            tell_handler(&setup.ordered, &setup.config, &placement, Handler::placement_moved);
-            let shown = |path: &FilePath| path.to_string_lossy().into_owned();
-            Ok(Moved {
-                schema: "landfall.move/0".to_owned(),
-                ok: true,
-                from: shown(&placement.path),
-                to: shown(target.path()),
-            })
-        })
-        .await
-    };
-    match moved.await {
-        Err(error) => {
-            core.failed();
-            answer::error(&error)
-        }
-        Ok(moved) => answer::document(StatusCode::OK, &moved),
-    }
-}
-
-/// What was moved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Moved {
-    /// `landfall.move/0`.
-    pub(crate) schema: String,
-    /// True.
-    pub(crate) ok: bool,
-    /// Where it was.
-    pub(crate) from: String,
-    /// Where it is.
-    pub(crate) to: String,
-}
-
-fn absolute(path: &FilePath) -> Result<()> {
-    if path.is_absolute() { Ok(()) } else { Err(wrong("request", "a path is absolute")) }
-}
-
-/// Whether a placement is one that the caller may see and change.
-fn is_open_to(caller: Option<u32>, who: &Caller, sees_all: bool) -> bool {
-    sees_all || caller == Some(who.uid)
-}
-
-fn own(placement: &Placement, who: &Caller, sees_all: bool) -> Result<()> {
-    if is_open_to(placement.facts.caller, who, sees_all) { Ok(()) } else { Err(not_yours()) }
-}
-
-/// Tells a caller that may see its own alone no more of what others placed than of what nobody did.
-fn refuse_unknown(ledger: &Ledger, target: &crate::target::Target, who: &Caller, sees_all: bool) -> Result<()> {
-    if sees_all {
-        return Ok(());
-    }
-    match ledger.placement_at(target.path())? {
-        Some(placement) => own(&placement, who, sees_all),
-        None => Err(not_yours()),
-    }
-}
-
-fn not_yours() -> Error {
-    denied("not-your-placement", "there is no such placement of yours".to_owned())
-}
-
-async fn placements(State(core): State<Arc<Core>>, Extension(caller): Extension<Caller>) -> Response {
-    let listed = async {
-        let rights = core.rights(&caller)?;
-        let who = caller.clone();
-        core.run(&caller, move |ledger| {
-            let all = ledger.placements()?;
-            let open = all.iter().filter(|placement| is_open_to(placement.facts.caller, &who, rights.sees_all));
-            let report = |placement: &Placement| PlacementReport {
-                stands: Some(ledger.stands(placement)),
-                ..PlacementReport::from(placement)
-            };
-            Ok(open.map(report).collect::<Vec<_>>())
-        })
-        .await
-    };
-    match listed.await {
-        Err(error) => answer::error(&error),
-        Ok(placements) => {
-            let schema = "landfall.placements/0".to_owned();
-            answer::document(StatusCode::OK, &PlacementList { schema, ok: true, placements })
-        }
-    }
-}
-
-/// Placements.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct PlacementList {
-    /// `landfall.placements/0`.
-    pub(crate) schema: String,
-    /// True.
-    pub(crate) ok: bool,
-    /// Those that the caller may see, the oldest first.
-    pub(crate) placements: Vec<PlacementReport>,
 }
 
 /// How much of the history is wanted.
@@ -480,7 +254,7 @@ fn usual_history() -> u32 {
 async fn history(
     State(core): State<Arc<Core>>,
     Extension(caller): Extension<Caller>,
-    query: std::result::Result<Query<HistoryQuery>, axum::extract::rejection::QueryRejection>,
+    query: std::result::Result<Query<HistoryQuery>, QueryRejection>,
 ) -> Response {
     let listed = async {
         let rights = core.rights(&caller)?;
@@ -523,7 +297,7 @@ async fn handlers(State(core): State<Arc<Core>>, Extension(caller): Extension<Ca
     let setup = core.setup();
     let report = |handler: &Arc<dyn Handler>| HandlerReport {
         id: handler.info().id.clone(),
-        kinds: handler.info().kinds.iter().filter_map(|kind| serde_json::to_value(kind).ok()).collect(),
+        kinds: handler.info().kinds.clone(),
         schemes: handler.info().schemes.clone(),
         formats: handler.info().formats.clone(),
         plugin: handler.plugin().name.clone(),
@@ -543,7 +317,8 @@ pub(crate) struct HandlerReport {
     /// Its id.
     pub(crate) id: String,
     /// What it does.
-    pub(crate) kinds: Vec<serde_json::Value>,
+    #[schemars(extend("items" = { "type": "string", "enum": ["transfer", "source", "filter", "unpack", "select"] }))]
+    pub(crate) kinds: Vec<HandlerKind>,
     /// The schemes of locations that it takes.
     pub(crate) schemes: Vec<String>,
     /// The formats that it takes.
@@ -568,6 +343,7 @@ pub(crate) struct HandlerList {
 }
 
 async fn health(State(core): State<Arc<Core>>) -> Response {
+    let setup = core.setup();
     let state = if core.is_stopping() { "stopping" } else { "serving" };
     let health = Health {
         schema: "landfall.health/0".to_owned(),
@@ -575,6 +351,8 @@ async fn health(State(core): State<Arc<Core>>) -> Response {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         state: state.to_owned(),
         jobs: core.jobs.count(),
+        handlers: setup.ordered.len(),
+        configured_at: moment(setup.at),
     };
     answer::document(StatusCode::OK, &health)
 }
@@ -592,6 +370,11 @@ pub(crate) struct Health {
     pub(crate) state: String,
     /// Calls under way.
     pub(crate) jobs: u32,
+    /// Handlers in force. Without any, nothing can be placed.
+    pub(crate) handlers: usize,
+    /// When the configuration in force was read, in UTC (RFC 3339).
+    #[schemars(extend("format" = "date-time"))]
+    pub(crate) configured_at: String,
 }
 
 async fn api() -> Response {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use sd_notify::NotifyState;
 use tokio::sync::{mpsc, watch};
@@ -35,11 +36,13 @@ pub(crate) fn run(config: Config, path: Option<&Path>, binary: PathBuf) -> Resul
         let _ = signal.send(caught);
     })?;
     logs::begin(config.agent.log)?;
+    allow_descriptors();
     let ledger = Ledger::open(&config.state_dir)?;
     let listening = Listening::open(&config.agent)?;
     let movers = config.agent.jobs;
     let state_dir = config.state_dir.clone();
     let setup = Setup::load(config, &ledger, &binary)?;
+    setup.warn();
     let core = Arc::new(Core::new(setup, path.map(Path::to_owned), binary));
     drop(ledger);
     for number in 0..HANDS {
@@ -63,6 +66,16 @@ pub(crate) fn run(config: Config, path: Option<&Path>, binary: PathBuf) -> Resul
     }
     runtime.shutdown_timeout(LAST);
     served
+}
+
+/// Lets the process have as many descriptors as it may: each connection is one. Workers lower it for themselves.
+fn allow_descriptors() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(errno) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!("no more than {soft} descriptors: {errno}");
+    }
 }
 
 /// Starts a thread with a ledger of its own.

@@ -7,10 +7,12 @@ use landfall_handler_api::Result;
 
 use crate::config::Config;
 use crate::engine::NodeLimits;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, now};
 use crate::loading::{Loaded, load_handlers, node_limits};
 use crate::place::Node;
 use crate::plugin::Handler;
+use crate::redact::printable;
+use crate::warnings::warnings;
 
 /// A configuration in force.
 pub(crate) struct Setup {
@@ -22,6 +24,8 @@ pub(crate) struct Setup {
     pub(crate) ordered: Vec<Arc<dyn Handler>>,
     /// What all processes of the node may use at once.
     pub(crate) limits: Arc<NodeLimits>,
+    /// When it was put in force, in milliseconds since 1970.
+    pub(crate) at: i64,
 }
 
 impl Setup {
@@ -29,7 +33,17 @@ impl Setup {
     pub(crate) fn load(config: Config, ledger: &Ledger, binary: &Path) -> Result<Self> {
         let limits = node_limits(&config)?;
         let Loaded { all, ordered } = load_handlers(&config, ledger, PathBuf::from(binary));
-        Ok(Self { config, all, ordered, limits })
+        Ok(Self { config, all, ordered, limits, at: now() })
+    }
+
+    /// Tells what can be wrong with it without being an error.
+    pub(crate) fn warn(&self) {
+        for warning in warnings(&self.config) {
+            tracing::warn!("{}", printable(&warning));
+        }
+        if self.ordered.is_empty() {
+            tracing::warn!("no handler is loaded: nothing can be placed");
+        }
     }
 
     /// The node, for a thread that has `ledger`.

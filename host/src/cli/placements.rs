@@ -10,7 +10,6 @@ use super::through::{Ask, absolute, read};
 use super::{print_json, show};
 use crate::agent::{MoveRequest, RemoveRequest};
 use crate::hooks::tell_handler;
-use crate::ledger::Placement;
 use crate::loading::load_handlers;
 use crate::plugin::Handler;
 use crate::redact::printable;
@@ -79,11 +78,8 @@ pub(super) fn list(config: Option<&Path>, ask: Ask, json: bool) -> Result<()> {
         Some(mut agent) => read(agent.get("/placements")?["placements"].take())?,
         None => {
             let ledger = open_ledger(&config)?;
-            let report = |placement: &Placement| PlacementReport {
-                stands: Some(ledger.stands(placement)),
-                ..PlacementReport::from(placement)
-            };
-            ledger.placements()?.iter().map(report).collect()
+            let placements = ledger.placements()?;
+            placements.iter().map(|placement| PlacementReport::as_it_is(placement, &ledger)).collect()
         }
     };
     if json {
@@ -92,8 +88,8 @@ pub(super) fn list(config: Option<&Path>, ask: Ask, json: bool) -> Result<()> {
     for placement in placements {
         show::facts(Path::new(&placement.path), &placement.placed)?;
         show::line(format_args!("  placed    {}", placement.at))?;
-        if placement.stands == Some(false) {
-            show::line("  note      this file is not there any more")?;
+        if let Some(damage) = &placement.damage {
+            show::line(format_args!("  note      {}", printable(damage)))?;
         }
     }
     Ok(())

@@ -4,15 +4,14 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
-use landfall_select::StoreType;
 
 use super::{print_json, show};
-use crate::cloud;
 use crate::complaint::{self, complain};
-use crate::config::{self, Catalog, Config};
+use crate::config::{self, Config};
 use crate::ledger::Ledger;
 use crate::loading::load_plugins;
 use crate::plugin::{NoCache, PluginOutcome};
+use crate::warnings::warnings;
 
 /// Reads the configuration. What is wrong with it is shown to people here, with the lines that are meant.
 pub(super) fn load_config(path: Option<&Path>) -> Result<Config> {
@@ -69,25 +68,6 @@ fn refuse_bad_sections(config: &Config, binary: PathBuf) -> Result<()> {
     }
     refused.iter().for_each(complain);
     Err(Error::new(ErrorKind::Invalid, "config", refused.join("; ")).scoped(Scope::Request))
-}
-
-/// Settings that name what is not there now.
-fn warnings(config: &Config) -> Vec<String> {
-    let gone = |path: &Path, what: String| (!path.is_dir()).then(|| format!("{what} {} is not there", path.display()));
-    let stores = config
-        .stores
-        .iter()
-        .filter(|store| store.store_type == StoreType::File)
-        .filter_map(|store| gone(&store.mountpoint, format!("the mountpoint of store {},", store.id)));
-    let catalogs = config.catalogs.iter().filter_map(|(name, catalog)| match catalog {
-        Catalog::Directory { path } => gone(path, format!("the directory of catalog {name},")),
-        Catalog::Glance { .. } => None,
-    });
-    let clouds = config.clouds.iter().filter_map(|(name, source)| {
-        cloud::resolve(name, source).err().map(|error| format!("the login of cloud {name} cannot be used: {error}"))
-    });
-    let plugins = config.plugin_dirs.iter().filter_map(|path| gone(path, "the plugin directory".to_owned()));
-    stores.chain(catalogs).chain(clouds).chain(plugins).collect()
 }
 
 /// `landfall config show`.

@@ -5,9 +5,11 @@ use landfall_handler_api::{Error, Result};
 use super::answer;
 use crate::complaint::complain;
 use crate::decision::Decision;
+use crate::engine::Method;
 use crate::ledger::Facts;
 use crate::redact::printable;
 use crate::report::{ErrorReport, Report};
+use crate::verify::Verified;
 
 /// Prints a line to standard output.
 pub(super) fn line(text: impl std::fmt::Display) -> Result<()> {
@@ -126,9 +128,10 @@ pub(super) fn report(report: &Report) -> Result<()> {
     let part = |part: &Option<String>| part.clone().unwrap_or_default();
     let handlers = report.attempts.last().map_or(&[][..], |attempt| &attempt.handlers);
     let by = chain(&part(&report.handler), handlers);
-    line(format_args!("  by        {by}, {}, through the agent", part(&report.method)))?;
+    let method = report.method.map(Method::name).unwrap_or_default();
+    line(format_args!("  by        {by}, {method}, through the agent"))?;
     let digest = report.digest.as_ref().map(|digest| format!(", {digest}")).unwrap_or_default();
-    line(format_args!("  verified  {}{digest}", part(&report.verified)))?;
+    line(format_args!("  verified  {}{digest}", report.verified.map(Verified::name).unwrap_or_default()))?;
     if report.repeated {
         line("  note      the same call had been made before")?;
     }

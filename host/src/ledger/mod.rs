@@ -4,6 +4,7 @@
 //! announcement that the next one settles by looking at the inode (`reconcile.rs`).
 
 mod bench;
+mod damage;
 mod directory;
 mod history;
 mod job;
@@ -24,6 +25,7 @@ use crate::disk;
 use crate::faults::{self, Point};
 
 pub(crate) use bench::{Benched, Subject};
+pub(crate) use damage::damage;
 pub(crate) use history::{Deed, HistoryEntry};
 pub(crate) use job::{Job, PathLock};
 pub(crate) use placements::{Facts, PlacedDisk, Placement, State};

@@ -58,6 +58,9 @@ pub(crate) struct PlacedDisk {
     pub(crate) file: String,
     /// Its size.
     pub(crate) bytes: u64,
+    /// The name in the group of the image whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) image_name: Option<String>,
 }
 
 /// Where a placement is in its life.
@@ -218,9 +221,28 @@ impl Ledger {
         select(&transaction, "ORDER BY id")
     }
 
-    /// Whether the placement's file stands at its path now.
-    pub(crate) fn stands(&self, placement: &Placement) -> bool {
-        super::reconcile::stands_at(&placement.path, placement).unwrap_or(false)
+    /// Whether what was placed stands at its path now, and all of it; if not, in words why.
+    pub(crate) fn damage(&self, placement: &Placement) -> Option<String> {
+        let found = super::reconcile::target_at(&placement.path).and_then(|target| match target {
+            Some(target) => super::damage(&target, placement),
+            None => Ok(Some("its directory is gone".to_owned())),
+        });
+        found.unwrap_or_else(|error| Some(format!("it cannot be looked at: {}", error.message())))
+    }
+
+    /// Where the placement came from, if it was moved to where it is and nothing was done to it since.
+    pub(crate) fn moved_from(&self, placement: &Placement) -> Result<Option<PathBuf>> {
+        let connection = self.connection.borrow();
+        let text = "SELECT deed, record FROM history WHERE path = ?1 AND ok = 1 ORDER BY id DESC LIMIT 1";
+        let path = placement.path.as_os_str().as_bytes();
+        let last: Option<(String, String)> = connection
+            .query_row(text, params![path], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+            .map_err(failed("read"))?;
+        let Some((_, record)) = last.filter(|(deed, _)| deed == "move") else { return Ok(None) };
+        let record: serde_json::Value = serde_json::from_str(&record).unwrap_or_default();
+        let is_this = record["placement"].as_i64() == Some(placement.id);
+        Ok(record["from"].as_str().filter(|_| is_this).map(PathBuf::from))
     }
 
     /// The placement at `path`.

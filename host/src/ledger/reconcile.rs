@@ -94,7 +94,7 @@ pub(super) fn stands_at(path: &Path, placement: &Placement) -> Result<bool> {
 }
 
 /// The target at `path`; `None` where its directory is gone.
-fn target_at(path: &Path) -> Result<Option<Target>> {
+pub(super) fn target_at(path: &Path) -> Result<Option<Target>> {
     match Target::open(path) {
         Ok(target) => Ok(Some(target)),
         Err(error) if error.kind() == ErrorKind::NotFound || error.os_errno() == Some(libc::ENOTDIR) => Ok(None),

@@ -43,8 +43,11 @@ pub(crate) fn publish_directory(
     let images: Vec<DescribedImage<'_>> = parts.iter().map(described).collect();
     let document = disks::document(&images)?;
     let sizes: Vec<u64> = images.iter().flat_map(|image| &image.disks).map(|disk| disk.bytes).collect();
-    facts.disks =
-        (0..).zip(&sizes).map(|(number, bytes)| PlacedDisk { file: disks::file_name(number), bytes: *bytes }).collect();
+    let names = images.iter().flat_map(|image| image.disks.iter().map(|_| image.name.map(str::to_owned)));
+    facts.disks = (0..)
+        .zip(sizes.iter().zip(names))
+        .map(|(number, (bytes, image_name))| PlacedDisk { file: disks::file_name(number), bytes: *bytes, image_name })
+        .collect();
     facts.bytes = sizes.iter().fold(0, |all, bytes| u64::saturating_add(all, *bytes));
     let mut files = Vec::new();
     let stages = parts.iter_mut().flat_map(|Part { stage, moved, .. }| {

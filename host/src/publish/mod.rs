@@ -34,7 +34,7 @@ pub(crate) struct Dress {
 pub(crate) const LINK_REFUSED: &str = "link-refused";
 
 /// Permission bits of a target that nobody chose any for.
-const DEFAULT_MODE: u32 = 0o600;
+pub(crate) const DEFAULT_MODE: u32 = 0o600;
 
 /// A stage that has its name. The ledger still has to confirm it.
 #[derive(Debug)]
