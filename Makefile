@@ -38,6 +38,7 @@ properties: ## the property tests with many cases each (CASES=10000); not covera
 bench: build ## measure against cp and openssl and write docs/benchmarks.md; needs root (CASE=name,... prints only; KEEP=1 keeps it)
 	@bash tests/install.sh
 	cargo build --locked --release -p landfall-rules --example ten_by_ten
+	cargo build --locked --release -p landfall-measure --example simulate
 	@python3 -B tests/bench/bench.py --binary "$(TARGET_DIR)/release/landfall" --results "$(TARGET_DIR)/bench" $(if $(CASE),--case "$(CASE)") $(if $(KEEP),--keep)
 
 clean: ## remove what was built

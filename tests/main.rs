@@ -31,6 +31,7 @@ mod hostile;
 mod http;
 mod ledger;
 mod locations;
+mod measured;
 mod nginx;
 mod oslo;
 mod panics;
@@ -82,6 +83,7 @@ fn cases() -> Vec<Case> {
         remembered::cases(),
         ledger::cases(),
         locations::cases(),
+        measured::cases(),
         panics::cases(),
         plugins::cases(),
         conformance::cases(),

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::config::{Config, RouteMode};
 use crate::ledger::Facts;
+use crate::measured::Forecasted;
 use crate::redact;
 use crate::route::{Attempt, Plan};
 
@@ -85,6 +86,9 @@ pub(crate) struct PlannedAttempt {
     /// Bytes of a scratch file beside the target, for an unpacker that needs one; as many as are stored, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) scratch: Option<u64>,
+    /// What it may take, as this node has measured; where the selection looks at that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) predicted: Option<Forecasted>,
 }
 
 /// An attempt that was made, or that an earlier failure ruled out.
@@ -108,6 +112,9 @@ pub(crate) struct TriedAttempt {
     pub(crate) message: Option<String>,
     /// How long it took.
     pub(crate) seconds: f64,
+    /// What it was thought to take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) predicted: Option<Forecasted>,
     /// Stored bytes that came, by whatever method, also of an attempt that failed.
     pub(crate) bytes: u64,
 }
@@ -117,6 +124,12 @@ pub(crate) struct AttemptOutcome<'a> {
     pub(crate) error: Option<&'a Error>,
     pub(crate) seconds: f64,
     pub(crate) bytes: u64,
+}
+
+impl PlannedAttempt {
+    fn is(&self, attempt: &Attempt) -> bool {
+        self.locations == locations(attempt) && self.handlers == attempt.handlers()
+    }
 }
 
 impl Decision {
@@ -171,14 +184,22 @@ impl Decision {
                     None => "no".to_owned(),
                 },
                 scratch: attempt.scratch(),
+                predicted: attempt.predicted(record),
             })
             .collect();
         self.notes = selection.notes.iter().map(|note| format!("{}: {}", note.criterion, note.text)).collect();
+        if let Some(seconds) = plan.instead_of {
+            self.notes.push(format!(
+                "fastest: the first attempt is made to find out about it; the best that is known would take {seconds:.2} s"
+            ));
+        }
     }
 
     /// An attempt was made.
     pub(crate) fn tried(&mut self, attempt: &Attempt, companions: &[Attempt], outcome: AttemptOutcome<'_>) {
+        let predicted = self.planned.iter().find(|planned| planned.is(attempt)).and_then(|planned| planned.predicted);
         self.attempts.push(TriedAttempt {
+            predicted,
             locations: std::iter::once(attempt).chain(companions).flat_map(locations).collect(),
             handlers: attempt.handlers().into_iter().map(str::to_owned).collect(),
             kind: outcome.error.map(Error::kind),
@@ -234,7 +255,7 @@ impl Decision {
         short
     }
 
-    /// The decision and its outcome, for the history. A placement's own attempt is not among the attempts yet.
+    /// The decision and its outcome, for the history.
     pub(crate) fn record(&self, outcome: Result<&Facts, &Error>) -> Value {
         let decision = self.shortened();
         match outcome {

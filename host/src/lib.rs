@@ -24,6 +24,7 @@ mod hooks;
 mod identity;
 mod ledger;
 mod loading;
+mod measured;
 mod place;
 mod plugin;
 mod progress;

@@ -14,12 +14,13 @@ use crate::decision::Decision;
 use crate::engine::{self, Method, Moved, NodeLimits, Want};
 use crate::identity::FileVersion;
 use crate::ledger::{Deed, Facts, Job, Ledger, Subject};
+use crate::measured::{Forecast, arrange, forecast_of};
 use crate::plugin::{CallContext, Handler};
 use crate::progress::Watch;
 use crate::publish::{self, Dress, Part, Published, publish, publish_directory};
 use crate::redact;
 use crate::route::{Asked, Attempt, Chain, Form, Plan, route};
-use crate::selection::select;
+use crate::selection::{select, wants_forecast};
 use crate::stage::Stage;
 use crate::target::Target;
 use crate::trials::{self, Trials};
@@ -118,7 +119,7 @@ impl Node<'_> {
             if let Some(remark) = &landed.remark {
                 trials.note(remark);
             }
-            let placed = self.record(&landed, order, trials.decision(), &published)?; // 7
+            let placed = self.record(&landed, order, &trials.decision(), &published)?; // 7
             self.remember(&landed.moved, &trials.attempt()?.expected);
             Ok(placed)
         })
@@ -134,8 +135,9 @@ impl Node<'_> {
         watch: &dyn Watch,
         finish: &mut dyn FnMut(Landed, &mut Trials<'_>) -> Result<T>,
     ) -> Result<T> {
-        let selection = select(order, self.config); // 1
-        let plan = self.route(order, &selection, decision, cancel)?; // 2
+        let forecast = self.forecast(order);
+        let selection = select(order, self.config, forecast.as_ref()); // 1
+        let plan = self.route(order, &selection, forecast.as_ref(), decision, cancel)?; // 2
         let mut trials = Trials::new(plan, order.image, self.ledger, decision, cancel, watch);
         while trials.next_attempt() {
             let mut land = || -> Result<T> {
@@ -167,8 +169,14 @@ impl Node<'_> {
 
     /// As [`Node::plan`], for a target that was looked at.
     pub(crate) fn plan_at(&self, order: &Order<'_>, decision: &mut Decision, cancel: &Cancel) -> Result<Plan> {
-        let selection = select(order, self.config);
-        self.route(order, &selection, decision, cancel)
+        let forecast = self.forecast(order);
+        let selection = select(order, self.config, forecast.as_ref());
+        self.route(order, &selection, forecast.as_ref(), decision, cancel)
+    }
+
+    /// What was measured of the image's locations, where the configuration wants that looked at.
+    fn forecast(&self, order: &Order<'_>) -> Option<Forecast> {
+        wants_forecast(self.config).then(|| forecast_of(order.image, self.config, self.ledger))
     }
 
     fn open_target(&self, order: &Order<'_>) -> Result<Target> {
@@ -215,6 +223,7 @@ impl Node<'_> {
         &self,
         order: &Order<'_>,
         selection: &Selection,
+        forecast: Option<&Forecast>,
         decision: &mut Decision,
         cancel: &Cancel,
     ) -> Result<Plan> {
@@ -222,7 +231,10 @@ impl Node<'_> {
         let call = CallContext::quiet(cancel.clone(), self.config.limits.stall);
         let benched = |handler: &str, on: Option<&Subject>| self.ledger.benched(handler, on, self.config.limits.bench);
         let asked = Asked { form: order.form, allow_unhashed: unhashed, call: &call, benched: &benched };
-        let (plan, possible) = route(order.image, selection, self.handlers, self.config, &asked);
+        let (mut plan, possible) = route(order.image, selection, self.handlers, self.config, &asked);
+        if let Some(forecast) = forecast {
+            arrange(&mut plan, selection, forecast, order.image, self.config);
+        }
         decision.planned(&order.image.record, selection, &plan);
         for (handler, on, error) in &plan.crashed {
             trials::remember_crash(self.ledger, handler, on, error, self.config.limits.bench);

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use landfall_handler_api::{
     Error, ErrorKind, HandlerInfo, HandlerKind, ImageRecord, Limits, Probe, Request, Result, Scope,
 };
+use landfall_measure::{Estimate, Prediction};
 use landfall_select::Selection;
 
 use crate::catalog::{Image, Origin};
@@ -14,6 +15,7 @@ use crate::complaint::complain;
 use crate::config::{Config, RouteMode};
 use crate::digest::Digest;
 use crate::ledger::{Benched, Subject};
+use crate::measured::{Forecasted, bytes_of, seconds_since_1970};
 use crate::plugin::{CallContext, Handler};
 use crate::redact::{self, printable};
 use crate::shaping::{Shaping, Step};
@@ -68,6 +70,8 @@ pub(crate) struct Attempt {
     pub(crate) size: Option<u64>,
     /// What follows the source, for an image that is not a raw disk yet.
     pub(crate) shaping: Shaping<Step>,
+    /// What is known of its way, where that was asked for.
+    pub(crate) estimate: Option<Estimate>,
 }
 
 impl Attempt {
@@ -79,6 +83,16 @@ impl Attempt {
     /// Bytes of the scratch file that it needs, if it needs one and they are known: those of an inflated one are not.
     pub(crate) fn scratch(&self) -> Option<u64> {
         self.size.filter(|_| self.shaping.spools() && self.shaping.filter.is_none())
+    }
+
+    /// What it may take for this image.
+    pub(crate) fn predicted(&self, record: &ImageRecord) -> Option<Forecasted> {
+        Some(self.prediction(bytes_of(record, self.location))?.into())
+    }
+
+    /// What so many stored bytes may take by its way, beginning now.
+    pub(crate) fn prediction(&self, bytes: u64) -> Option<Prediction> {
+        Some(self.estimate?.predict(bytes, seconds_since_1970(SystemTime::now())))
     }
 
     /// What its handlers do.
@@ -107,6 +121,8 @@ pub(crate) struct Plan {
     pub(crate) bench: Duration,
     /// What to try, in this order.
     pub(crate) attempts: Vec<Attempt>,
+    /// Where the first attempt is made to find out about it: the seconds that the best would cost.
+    pub(crate) instead_of: Option<f64>,
     /// What not to try.
     pub(crate) excluded: Vec<Exclusion>,
     /// Handlers that crashed when they were asked, and what that is to be remembered by.
@@ -487,6 +503,7 @@ impl Router<'_> {
                     expected: prepared.expected.clone(),
                     size: prepared.size,
                     shaping: Shaping { filter: filter.clone(), unpacker: unpacker.clone() },
+                    estimate: None,
                 });
             }
         }

@@ -3,16 +3,22 @@
 use std::path::Path;
 
 use landfall_handler_api::ImageRecord;
-use landfall_rules::Facts;
+use landfall_rules::{Facts, Rule};
 use landfall_select::{Criterion, External, Location, Node, Selection, Strategy};
 use serde_json::{Map, Value, json};
 
 use crate::config::Config;
+use crate::measured::{Forecast, ranking};
 use crate::place::{Access, Order};
 use crate::route::Form;
 
-/// Orders the record's locations, as the configuration says.
-pub(crate) fn select(order: &Order<'_>, config: &Config) -> Selection {
+/// Whether anything here looks at what the node has measured.
+pub(crate) fn wants_forecast(config: &Config) -> bool {
+    config.selection.criteria().contains(&Criterion::Fastest) || config.rules.iter().any(Rule::may_read_measured)
+}
+
+/// Orders the record's locations, as the configuration says. `forecast` is what was measured of them, where that is wanted.
+pub(crate) fn select(order: &Order<'_>, config: &Config, forecast: Option<&Forecast>) -> Selection {
     let record = &order.image.record;
     let views: Vec<Location<'_>> = record
         .locations
@@ -25,22 +31,25 @@ pub(crate) fn select(order: &Order<'_>, config: &Config) -> Selection {
         })
         .collect();
     let node = Node { name: &config.node };
-    let mut criteria = config.selection.criteria().to_vec();
-    if !criteria.contains(&Criterion::Rules) {
-        if config.rules.is_empty() {
-            return landfall_select::select(&views, &node, &config.selection);
-        }
+    let (mut criteria, mut external) = (config.selection.criteria().to_vec(), Vec::new());
+    if !config.rules.is_empty() && !criteria.contains(&Criterion::Rules) {
         // All of them deny, which counts in any case and orders nothing.
         criteria.insert(0, Criterion::Rules);
     }
-    let rankings = landfall_rules::rank(&config.rules, &facts(order, config));
-    let external = External { name: Criterion::Rules.name().to_owned(), rankings: Ok(rankings) };
+    if criteria.contains(&Criterion::Rules) {
+        let rankings = landfall_rules::rank(&config.rules, &facts(order, config, forecast));
+        external.push(External { name: Criterion::Rules.name().to_owned(), rankings: Ok(rankings) });
+    }
+    if let Some(forecast) = forecast.filter(|_| criteria.contains(&Criterion::Fastest)) {
+        let rankings = ranking(forecast, order.image, config);
+        external.push(External { name: Criterion::Fastest.name().to_owned(), rankings: Ok(rankings) });
+    }
     let strategy = Strategy::new(criteria).expect("one more criterion of its own kind is still a strategy");
-    landfall_select::select_with(&views, &node, &strategy, &[external])
+    landfall_select::select_with(&views, &node, &strategy, &external)
 }
 
 /// What rules may look at.
-fn facts(order: &Order<'_>, config: &Config) -> Facts {
+fn facts(order: &Order<'_>, config: &Config, forecast: Option<&Forecast>) -> Facts {
     let record = &order.image.record;
     Facts {
         node: json!({ "name": config.node, "labels": config.labels, "free_bytes": free_bytes(order.target) }),
@@ -52,7 +61,18 @@ fn facts(order: &Order<'_>, config: &Config) -> Facts {
             "replace": order.dress.replace,
         }),
         locations: record.locations.iter().enumerate().map(|(index, at)| location(record, index, at)).collect(),
+        measured: (0..record.locations.len()).map(|index| measured(order, config, forecast, index)).collect(),
     }
+}
+
+/// What was measured of a location's place; null where nothing was.
+fn measured(order: &Order<'_>, config: &Config, forecast: Option<&Forecast>, index: usize) -> Value {
+    let prediction = forecast.and_then(|forecast| forecast.of_location(order.image, config, index));
+    let Some(seen) = prediction.filter(|prediction| prediction.samples > 0) else { return Value::Null };
+    json!({
+        "seconds": seen.seconds, "rate": seen.rate, "first_byte": seen.first_byte, "failing": seen.failing,
+        "samples": seen.samples, "age": seen.age,
+    })
 }
 
 /// Bytes that are free where the target is to be, if that can be told.

@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+use landfall_measure::{Sample, should_leave};
 
 use crate::cancel::Cancel;
 use crate::catalog::Image;
@@ -12,6 +13,7 @@ use crate::complaint::complain;
 use crate::decision::{AttemptOutcome, Decision};
 use crate::engine::{Origin, Shaper, Supply};
 use crate::ledger::{Ledger, Subject};
+use crate::measured::{Clock, Way, authority, seconds_since_1970};
 use crate::plugin::{CallContext, Pulse, WORKER_KILLED};
 use crate::progress::Watch;
 use crate::publish;
@@ -22,6 +24,11 @@ use crate::trusted;
 
 /// How often one attempt is returned to after the others.
 const RETURNS_MAX: u32 = 3;
+/// How likely to fail, and how much slower than the first, a location is at most that is read at the same time.
+const JOINS_FAILING: f64 = 0.5;
+const JOINS_RATE: f64 = 0.05;
+/// The code of an attempt that was left for a faster one.
+const SLOWER: &str = "slower-than-another";
 /// Characters of a location's name in messages and journals.
 const NAME_MAX: usize = 300;
 
@@ -40,6 +47,14 @@ pub(crate) struct Trials<'a> {
     dead_handlers: HashSet<String>,
     returns: HashMap<(String, Option<usize>), u32>,
     last: Option<Error>,
+    /// The clock of the attempt that is being made.
+    clock: Arc<Clock>,
+    /// Seconds of the attempts that were made.
+    seconds: f64,
+    /// Where the first attempt is made to find out about it: the seconds that the best would cost.
+    instead_of: Option<f64>,
+    /// Locations that were left because others are faster; once is enough.
+    left: HashSet<Option<usize>>,
 }
 
 /// The attempt that is being made.
@@ -47,7 +62,7 @@ struct Current {
     attempt: Attempt,
     /// Others that are part of it: their locations are read at the same time.
     companions: Vec<Attempt>,
-    began: Instant,
+    clock: Arc<Clock>,
     bytes: u64,
     /// The filter or unpacker that failed, if it was one.
     failed_shaper: Option<String>,
@@ -65,6 +80,7 @@ impl<'a> Trials<'a> {
         Self {
             stall: plan.stall,
             bench: plan.bench,
+            instead_of: plan.instead_of,
             pending: plan.attempts.into(),
             current: None,
             made: 0,
@@ -76,6 +92,9 @@ impl<'a> Trials<'a> {
             dead_handlers: HashSet::new(),
             returns: HashMap::new(),
             last: None,
+            clock: Clock::start(),
+            seconds: 0.0,
+            left: HashSet::new(),
         }
     }
 
@@ -89,8 +108,9 @@ impl<'a> Trials<'a> {
             let of = self.made.saturating_add(self.pending.len()).saturating_add(1);
             self.watch.attempt(self.made, of, &attempt);
             self.made = self.made.saturating_add(1);
-            self.current =
-                Some(Current { attempt, companions: Vec::new(), began: Instant::now(), bytes: 0, failed_shaper: None });
+            self.clock = Clock::start();
+            let clock = Arc::clone(&self.clock);
+            self.current = Some(Current { attempt, companions: Vec::new(), clock, bytes: 0, failed_shaper: None });
             return true;
         }
         false
@@ -106,9 +126,15 @@ impl<'a> Trials<'a> {
         self.current.as_ref().map(|current| &current.attempt).ok_or_else(none)
     }
 
-    /// The decision so far.
-    pub(crate) fn decision(&self) -> &Decision {
-        self.decision
+    /// The decision, with the attempt that is being made as one that went well.
+    pub(crate) fn decision(&self) -> Decision {
+        let mut decision = self.decision.clone();
+        if let Some(current) = &self.current {
+            let seconds = current.clock.elapsed().as_secs_f64();
+            let outcome = AttemptOutcome { error: None, seconds, bytes: current.bytes };
+            decision.tried(&current.attempt, &current.companions, outcome);
+        }
+        decision
     }
 
     /// Something that is worth knowing of the image.
@@ -158,7 +184,7 @@ impl<'a> Trials<'a> {
         let (logins, named) = (self.image.logins.clone(), named.to_vec());
         CallContext {
             cancel: self.cancel.clone(),
-            progress: self.watch.bytes(),
+            progress: self.clock.watch(self.watch.bytes()),
             secrets: Arc::new(move |name| match name {
                 LOCATION_URL => url.clone(),
                 TLS_ROOTS => trusted::roots(),
@@ -175,6 +201,7 @@ impl<'a> Trials<'a> {
         let error = match outcome {
             Ok(done) => {
                 self.write_down(&current, None);
+                self.ledger.measured().spent(self.seconds, self.instead_of);
                 return Some(done);
             }
             // A plugin's code must not pass for the agent's own word on its configuration.
@@ -211,9 +238,37 @@ impl<'a> Trials<'a> {
     }
 
     fn write_down(&mut self, current: &Current, error: Option<&Error>) {
-        let seconds = current.began.elapsed().as_secs_f64();
+        let seconds = current.clock.elapsed().as_secs_f64();
+        self.seconds += seconds;
+        self.measure(current, seconds, error);
         let outcome = AttemptOutcome { error, seconds, bytes: current.bytes };
         self.decision.tried(&current.attempt, &current.companions, outcome);
+    }
+
+    /// Keeps what came of the attempt for predictions, where that says something of its source.
+    fn measure(&self, current: &Current, seconds: f64, error: Option<&Error>) {
+        let is_the_sources = |error: &Error| {
+            matches!(error.scope(), Scope::Location | Scope::Handler)
+                && !matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::NoSpace)
+        };
+        // Of several at once nobody knows how each would be alone.
+        let says_something = error.map_or(current.companions.is_empty(), is_the_sources);
+        if !says_something {
+            return;
+        }
+        let is_left = error.is_some_and(|error| error.code() == SLOWER);
+        let failure = error.map(Error::code).filter(|_| !is_left);
+        // A count of bytes on the way is one of stored bytes where nothing takes them apart.
+        let counted = current.clock.counted().filter(|_| current.attempt.shaping.is_none() || failure.is_some());
+        let sample = Sample {
+            at: seconds_since_1970(SystemTime::now()),
+            bytes: counted.unwrap_or(current.bytes),
+            first_byte: current.clock.first_byte().map(|first| first.as_secs_f64()),
+            seconds,
+            failed: failure.is_some(),
+        };
+        let way = Way::of(&current.attempt, self.url(current.attempt.location));
+        self.ledger.measured().learn(&way, &sample, failure);
     }
 
     /// Those that were part of an attempt that failed are tried by themselves.
@@ -256,6 +311,13 @@ fn goes_on(current: &Attempt, next: &Attempt) -> bool {
         && current.shaping.ids() == next.shaping.ids()
 }
 
+/// Whether reading `other` at the same time is of any use, as far as that was measured: not where it mostly fails, or is so slow that
+/// its connections and its last range cost more.
+fn is_worth_joining(current: &Attempt, other: &Attempt) -> bool {
+    let (Some(own), Some(its)) = (current.prediction(0), other.prediction(0)) else { return true };
+    its.samples == 0 || (its.failing <= JOINS_FAILING && its.rate >= own.rate * JOINS_RATE)
+}
+
 /// Holds a crash against the handler. A process that somebody else killed says nothing of it.
 pub(crate) fn remember_crash(ledger: &Ledger, handler: &str, on: &Subject, error: &Error, bench: Duration) {
     if error.code() == WORKER_KILLED {
@@ -280,7 +342,8 @@ impl Supply for Trials<'_> {
                 && attempt.belonging.combine
                 && goes_on(&current.attempt, attempt)
                 && !locations.contains(&attempt.location)
-                && !self.is_dead(attempt);
+                && !self.is_dead(attempt)
+                && is_worth_joining(&current.attempt, attempt);
             match self.origin(attempt).ok().filter(|_| joins) {
                 Some(origin) => {
                     origins.push(origin);
@@ -303,7 +366,8 @@ impl Supply for Trials<'_> {
             None if current.companions.is_empty() => current.attempt.clone(),
             None => std::mem::replace(&mut current.attempt, current.companions.remove(0)),
         };
-        let failed = Current { attempt, companions: Vec::new(), began: current.began, bytes, failed_shaper: None };
+        let clock = Arc::clone(&current.clock);
+        let failed = Current { attempt, companions: Vec::new(), clock, bytes, failed_shaper: None };
         self.failed(&failed, &error);
         self.current = Some(current);
     }
@@ -341,6 +405,21 @@ impl Supply for Trials<'_> {
         self.origin(&attempt)
     }
 
+    fn slower_than_another(&mut self, left: u64, rate: f64) -> Option<Error> {
+        let current = self.current.as_ref()?;
+        let other = self.pending.get(self.follower(None)?)?;
+        let better = other.prediction(left)?;
+        if self.left.contains(&current.attempt.location) || !should_leave(left, rate, &better) {
+            return None;
+        }
+        let message = format!(
+            "it gives {rate:.0} bytes a second, and another location would have the rest in {:.1} s",
+            better.seconds
+        );
+        self.left.insert(current.attempt.location);
+        Some(Error::new(ErrorKind::Unavailable, SLOWER, message))
+    }
+
     fn lied(&mut self, name: &str, message: &str) {
         complain(format_args!("{name}: {message}"));
         self.decision.lied(name, message);
@@ -353,44 +432,11 @@ impl Supply for Trials<'_> {
     }
 }
 
-/// What connections to a URL are counted by: scheme, host and port, however they are written. None for URLs without a host.
-fn authority(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '\\', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_ascii_lowercase();
-    let scheme = scheme.to_ascii_lowercase();
-    let usual = if scheme.ends_with("https") { ":443" } else { ":80" };
-    let host = host.strip_suffix(usual).unwrap_or(&host).trim_end_matches('.');
-    (!host.is_empty()).then(|| format!("{scheme}://{host}"))
-}
-
 /// Handlers and location of an attempt, for messages.
 fn what(attempt: &Attempt) -> String {
     let handlers = attempt.handlers().join(" and ");
     match &attempt.request.location {
         Some(location) => format!("{handlers}, from {}", redact::url(&location.url)),
         None => handlers,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_server_is_one_however_it_is_written() {
-        for url in [
-            "http://host/a",
-            "HTTP://HOST:80/b",
-            "http://u:p@host/x",
-            "http://host./",
-            "http://host?a@b",
-            "http://host/@other/",
-        ] {
-            assert_eq!(authority(url).as_deref(), Some("http://host"), "{url}");
-        }
-        assert_eq!(authority("https://host:443/").as_deref(), Some("https://host"));
-        assert_eq!(authority("http://host:81/").as_deref(), Some("http://host:81"));
-        assert_eq!((authority("file:///a/b"), authority("/a/b")), (None, None));
     }
 }

@@ -21,11 +21,12 @@ import clouds
 import downloads
 import images
 import report
+import measured
 import rules
 import workers
 from place import Failed, Place
 
-ALL = cases.ALL | workers.ALL | downloads.ALL | clouds.ALL | images.ALL | agents.ALL | rules.ALL
+ALL = cases.ALL | workers.ALL | downloads.ALL | clouds.ALL | images.ALL | agents.ALL | rules.ALL | measured.ALL
 ROOT = Path(__file__).resolve().parent.parent.parent
 INSIDE = "LANDFALL_BENCH_INSIDE"
 

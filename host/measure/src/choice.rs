@@ -75,6 +75,10 @@ fn cost(ways: &[Way], at: usize) -> f64 {
 /// The way that promises most for what finding out may cost.
 fn worth_a_try(ways: &[Way], costs: &[f64], best: usize, credit: Credit) -> Option<usize> {
     let (best_seconds, best_cost) = (ways.get(best)?.prediction.seconds, *costs.get(best)?);
+    if ways.get(best)?.prediction.samples == 0 {
+        // Something is found out anyway.
+        return None;
+    }
     let mut found: Option<(usize, f64)> = None;
     for (at, (way, cost)) in ways.iter().zip(costs).enumerate() {
         let seen = &way.prediction;

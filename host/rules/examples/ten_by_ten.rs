@@ -46,6 +46,7 @@ fn main() {
         }),
         request: json!({ "format": "raw", "access": "read-write", "caller": 0, "replace": false }),
         locations: (0..10).map(location).collect(),
+        ..Facts::default()
     };
     let run = || {
         let began = Instant::now();

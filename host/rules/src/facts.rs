@@ -20,6 +20,9 @@ pub struct Facts {
     /// `location`, for each in the record's order: `index`, `count`, `url`, `store`, `status`, `metrics`, `metadata`, and a form,
     /// size and digest where it has its own.
     pub locations: Vec<Json>,
+    /// `measured`, for each in the same order: `seconds`, `rate`, `first_byte`, `failing`, `samples`, `age`; null where nothing was
+    /// measured. May be empty where no rule speaks of it.
+    pub measured: Vec<Json>,
 }
 
 /// The same for the expressions. Null members are left out, so that `has()` is false of them.

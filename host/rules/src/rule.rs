@@ -84,6 +84,12 @@ impl Rule {
         &self.text
     }
 
+    /// Whether it may speak of what was measured: where no rule does, nobody need know it.
+    #[must_use]
+    pub fn may_read_measured(&self) -> bool {
+        self.text.contains("measured")
+    }
+
     fn verdict(&self, context: &Context<'_, '_>) -> Verdict {
         let value = match context.resolve(&self.expression) {
             Ok(value) => value,
@@ -141,6 +147,10 @@ pub fn rank(rules: &[Rule], facts: &Facts) -> Vec<Ranking> {
     let rank = |(index, location): (usize, &serde_json::Value)| {
         let mut context = shared.new_inner_scope();
         context.add_variable_from_value("location", value(location));
+        // With no members where nothing was measured, so that `has()` is false of each.
+        let nothing = serde_json::Value::Object(serde_json::Map::new());
+        let measured = facts.measured.get(index).filter(|measured| measured.is_object()).unwrap_or(&nothing);
+        context.add_variable_from_value("measured", value(measured));
         rank_one(rules, index, &context)
     };
     facts.locations.iter().enumerate().map(rank).collect()

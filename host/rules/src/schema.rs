@@ -12,15 +12,16 @@ pub(crate) enum Kind {
     Labels,
     Text,
     Whole,
+    Real,
     Truth,
     Texts,
 }
 
-use Kind::{Closed, Labels, Open, Text, Texts, Truth, Whole};
+use Kind::{Closed, Labels, Open, Real, Text, Texts, Truth, Whole};
 
 /// The roots.
 pub(crate) const ROOTS: &[(&str, Kind)] =
-    &[("node", NODE), ("image", IMAGE), ("location", LOCATION), ("request", REQUEST)];
+    &[("node", NODE), ("image", IMAGE), ("location", LOCATION), ("measured", MEASURED), ("request", REQUEST)];
 
 const NODE: Kind = Closed(&[("name", Text), ("labels", Labels), ("free_bytes", Whole)]);
 
@@ -65,6 +66,15 @@ const LOCATION: Kind = Closed(&[
     ("os_hash_value", Text),
 ]);
 
+const MEASURED: Kind = Closed(&[
+    ("seconds", Real),
+    ("rate", Real),
+    ("first_byte", Real),
+    ("failing", Real),
+    ("samples", Whole),
+    ("age", Real),
+]);
+
 const REQUEST: Kind = Closed(&[("format", Text), ("access", Text), ("caller", Whole), ("replace", Truth)]);
 
 /// Values of the right types for every attribute, to try an expression out on.
@@ -82,6 +92,7 @@ fn example(kind: &Kind, labels: &[String]) -> Value {
         Labels => Value::Object(labels.iter().map(|label| (label.clone(), json!("a"))).collect()),
         Text => json!("a"),
         Whole => json!(7),
+        Real => json!(7.5),
         Truth => json!(true),
         Texts => json!(["a"]),
     }

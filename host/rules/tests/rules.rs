@@ -13,6 +13,9 @@ fn facts(locations: Vec<Value>) -> Facts {
         image: json!({ "id": "i", "size": 1_u64 << 30, "disk_format": "raw", "tags": ["big"], "properties": { "os": "linux" } }),
         request: json!({ "format": "raw", "access": "read-write", "caller": 0, "replace": false }),
         locations,
+        measured: vec![
+            json!({ "seconds": 4.5, "samples": 3, "failing": 0.25, "rate": 1e8, "first_byte": 0.2, "age": 60.0 }),
+        ],
     }
 }
 
@@ -111,7 +114,7 @@ fn mistakes_have_a_place() {
             Effect::Deny,
             "locations.url.host == 'a'",
             "locations",
-            "there is no locations here, but: node, image, location, request",
+            "there is no locations here, but: node, image, location, measured, request",
         ),
         (Effect::Deny, "node.labels.sites == 'a'", "sites", "this node has no label sites"),
         (Effect::Deny, "node.labels['sites'] == 'a'", "", "this node has no label sites"),

@@ -15,6 +15,7 @@ const LOCATION_ORDER: &str = "location-order";
 const STORE_TYPE: &str = "store-type";
 const STORE: &str = "store";
 const RULES: &str = "rules";
+const FASTEST: &str = "fastest";
 
 /// The longest id of a store, in bytes.
 const STORE_ID_MAX: usize = 64;
@@ -23,7 +24,7 @@ const STORE_ID_MAX: usize = 64;
 pub(crate) const STATUS: &str = "status";
 
 /// The names that a configuration may use.
-pub(crate) const CONFIGURED: [&str; 5] = [WEIGHT, LOCATION_ORDER, STORE_TYPE, STORE, RULES];
+pub(crate) const CONFIGURED: [&str; 6] = [WEIGHT, LOCATION_ORDER, STORE_TYPE, STORE, RULES, FASTEST];
 
 /// One step of a strategy.
 ///
@@ -57,6 +58,9 @@ pub enum Criterion {
     },
     /// By an operator's rules, `"rules"`: evaluated elsewhere, and given as an [`External`](crate::External) of that name.
     Rules,
+    /// By the seconds that a disk may take, as this node has measured, `"fastest"`: predicted elsewhere, and given as an
+    /// [`External`](crate::External) of that name.
+    Fastest,
     /// As an [`External`](crate::External) of this name ranks them. Has no form in a configuration:
     /// callers that evaluate criteria put it into the list themselves.
     External {
@@ -75,6 +79,7 @@ impl Criterion {
             Self::StoreType { .. } => STORE_TYPE,
             Self::Store { .. } => STORE,
             Self::Rules => RULES,
+            Self::Fastest => FASTEST,
             Self::External { name } => name,
         }
     }
@@ -82,7 +87,7 @@ impl Criterion {
     /// Checks what the type alone does not.
     pub(crate) fn check(&self) -> Result<(), StrategyError> {
         match self {
-            Self::Weight | Self::LocationOrder | Self::Rules => Ok(()),
+            Self::Weight | Self::LocationOrder | Self::Rules | Self::Fastest => Ok(()),
             Self::StoreType { prefer } if prefer.is_empty() => Err(StrategyError::NoPreference),
             Self::Store { prefer } if prefer.is_empty() => Err(StrategyError::NoStores),
             Self::Store { prefer } => {
@@ -117,6 +122,7 @@ impl Criterion {
             WEIGHT => Ok(Self::Weight),
             LOCATION_ORDER => Ok(Self::LocationOrder),
             RULES => Ok(Self::Rules),
+            FASTEST => Ok(Self::Fastest),
             STORE_TYPE => Err(StrategyError::NoPreference),
             STORE => Err(StrategyError::NoStores),
             _ => Err(StrategyError::UnknownCriterion(name.to_owned())),
@@ -153,7 +159,7 @@ impl fmt::Display for Criterion {
 impl Serialize for Criterion {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Weight | Self::LocationOrder | Self::Rules => serializer.serialize_str(self.name()),
+            Self::Weight | Self::LocationOrder | Self::Rules | Self::Fastest => serializer.serialize_str(self.name()),
             Self::StoreType { prefer } => {
                 let mut map = serializer.serialize_map(Some(1))?;
                 map.serialize_entry(STORE_TYPE, prefer)?;

@@ -115,7 +115,7 @@ fn evaluate(
             };
             Ok((0..locations.len()).map(rank).collect())
         }
-        Criterion::External { .. } | Criterion::Rules => {
+        Criterion::External { .. } | Criterion::Rules | Criterion::Fastest => {
             match external.iter().find(|given| given.name == criterion.name()) {
                 None => Err("no rankings were given".to_owned()),
                 Some(External { rankings: Err(fault), .. }) => Err(fault.clone()),

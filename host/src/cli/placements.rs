@@ -111,23 +111,28 @@ pub(super) fn history(most: u32, config: Option<&Path>, ask: Ask, json: bool) ->
         let decision = entry.record.get("decision").cloned().and_then(|value| serde_json::from_value(value).ok());
         let decision: crate::decision::Decision = decision.unwrap_or_default();
         for attempt in &decision.attempts {
-            let (kind, code) = (attempt.kind.map_or("done", |kind| kind.name()), attempt.code.as_deref().unwrap_or(""));
-            let message = attempt.message.as_deref().unwrap_or("");
-            let from = from_where(&attempt.locations);
-            show::line(format_args!("  {} from {from}: {kind} {code} {message}", attempt.handlers.join(" -> ")))?;
+            let outcome = match (attempt.kind, &attempt.code) {
+                (Some(kind), code) => {
+                    let message = attempt.message.as_deref().unwrap_or_default();
+                    format!("{} {} {message}", kind.name(), code.as_deref().unwrap_or_default())
+                }
+                (None, _) => "done".to_owned(),
+            };
+            let expected = attempt.predicted.map(|predicted| format!(", {:.2} s expected", predicted.seconds));
+            let (by, from) = (attempt.handlers.join(" -> "), from_where(&attempt.locations));
+            show::line(format_args!(
+                "  {by} from {from}: {outcome} ({:.2} s{})",
+                attempt.seconds,
+                expected.unwrap_or_default()
+            ))?;
         }
         if let Some(error) = entry.record.get("error") {
             let part = |name| error.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
             show::line(format_args!("  {} ({} {})", part("message"), part("kind"), part("code")))?;
         }
         if let Ok(facts) = serde_json::from_value::<crate::ledger::Facts>(entry.record["placed"].clone()) {
-            let from = from_where(&facts.locations);
             let by = show::chain(&facts.handler, &facts.handlers);
-            show::line(format_args!(
-                "  {by} from {from}: {}, verified {}",
-                facts.method.name(),
-                facts.verified.name()
-            ))?;
+            show::line(format_args!("  {by}: {}, verified {}", facts.method.name(), facts.verified.name()))?;
         }
     }
     Ok(())

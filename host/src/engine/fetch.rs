@@ -16,6 +16,7 @@ use super::origins::Origins;
 use super::pace::LANES_MAX;
 use super::pump::pump;
 use super::resume::{Resume, Resumed};
+use super::speed::Speed;
 use super::supply::{Origin, Supply};
 use super::team::Reading;
 use super::{Method, Moved, Sizes, Want, written};
@@ -195,7 +196,8 @@ impl Fetch {
             .collect::<Result<_, _>>()?;
         self.board.begin(todo, self.mixed, readings);
         let sizes = want.sizes();
-        let Self { board, origins, resume, mixed, left, .. } = self;
+        let mut speed = self.size.filter(|_| ranged && !self.combined && !self.mixed).map(|_| Speed::new());
+        let Self { board, origins, resume, mixed, left, size, .. } = self;
         let mut resume = resume.as_mut().filter(|_| !*mixed);
         let mut tell = |supply: &mut dyn Supply| {
             while let Some((team, error, bytes)) = board.next_failed() {
@@ -219,6 +221,12 @@ impl Fetch {
                     board.stop_all(cancelled);
                 }
                 tell(supply);
+                if let (Some(speed), Some(size)) = (&mut speed, *size)
+                    && let Some(rate) = speed.look(board.total(), Instant::now())
+                    && let Some(slower) = supply.slower_than_another(size.saturating_sub(board.pieces().bytes()), rate)
+                {
+                    board.stop_team(0, slower);
+                }
                 if let Some(resume) = resume.as_mut()
                     && let Err(error) = resume.checkpoint_if_due(board, stage, &origins.names())
                 {

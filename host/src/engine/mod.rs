@@ -27,6 +27,7 @@ mod queue;
 mod resume;
 mod shape;
 mod span;
+mod speed;
 mod stage_writer;
 mod supply;
 mod team;

@@ -46,6 +46,13 @@ pub(crate) trait Supply {
     /// or the error that ends the attempt. `later`: the failed one may be tried again after the others.
     fn next(&mut self, error: Error, bytes: u64, later: bool) -> Result<Origin>;
 
+    /// Why the origin at hand is to be left, where it has `left` bytes to go at so many a second and another one would be faster.
+    /// Asked now and then while it is read alone.
+    fn slower_than_another(&mut self, left: u64, rate: f64) -> Option<Error> {
+        let _ = (left, rate);
+        None
+    }
+
     /// The failure that is about to be told is that of the filter or unpacker `handler`.
     fn shaper_failed(&mut self, handler: &str);
 

@@ -23,6 +23,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::disk;
 use crate::faults::{self, Point};
+use crate::measured::Measured;
 
 pub(crate) use bench::{Benched, Subject};
 pub(crate) use damage::damage;
@@ -42,6 +43,7 @@ const BUSY: Duration = Duration::from_secs(20);
 pub(crate) struct Ledger {
     connection: RefCell<Connection>,
     directory: PathBuf,
+    measured: Measured,
 }
 
 impl Ledger {
@@ -66,9 +68,18 @@ impl Ledger {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed("open"))?;
         turn_log_on(&connection).map_err(failed("open"))?;
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;").map_err(failed("open"))?;
-        let ledger = Self { connection: RefCell::new(connection), directory: state_dir.to_owned() };
+        let ledger = Self {
+            connection: RefCell::new(connection),
+            directory: state_dir.to_owned(),
+            measured: Measured::new(state_dir),
+        };
         ledger.lay_out()?;
         Ok(ledger)
+    }
+
+    /// What the node has measured of its sources.
+    pub(crate) fn measured(&self) -> &Measured {
+        &self.measured
     }
 
     /// Waits for other processes' transactions no longer than this from now on.

@@ -21,7 +21,7 @@ use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use closed::ClosedPort;
 pub(crate) use count::Counts;
@@ -54,6 +54,8 @@ struct Shared {
     /// After so many bytes of the content nothing more is sent until somebody lets it go on.
     held: Mutex<Option<u64>>,
     goes_on: Condvar,
+    /// Bytes of the content a second, of all connections together; and when the next of them may be sent.
+    pace: Mutex<(Option<u64>, Instant)>,
     /// Of every connection that was made, to end those that are still open. A reset needs the last descriptor to be closed.
     sockets: Mutex<Vec<Weak<TcpStream>>>,
 }
@@ -87,6 +89,7 @@ impl FaultServer {
             stops: Condvar::new(),
             held: Mutex::new(None),
             goes_on: Condvar::new(),
+            pace: Mutex::new((None, Instant::now())),
             sockets: Mutex::default(),
         });
         let its = Arc::clone(&shared);
@@ -103,6 +106,11 @@ impl FaultServer {
     pub(crate) fn go_on(&self) {
         *locked(&self.shared.held) = None;
         self.shared.goes_on.notify_all();
+    }
+
+    /// Sends no more than so many bytes of the content a second from now on, to all together; or as many as it can.
+    pub(crate) fn limit(&self, rate: Option<u64>) {
+        *locked(&self.shared.pace) = (rate, Instant::now());
     }
 
     /// Host and port.
@@ -155,6 +163,19 @@ impl Shared {
         while held.is_some_and(|most| self.counts().sent >= most) {
             held = self.goes_on.wait(held).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Waits for the turn of so many bytes.
+    fn wait_for_turn(&self, bytes: usize) {
+        let wait = {
+            let mut pace = locked(&self.pace);
+            let Some(rate) = pace.0 else { return };
+            let now = Instant::now();
+            let turn = pace.1.max(now);
+            pace.1 = turn + Duration::from_secs_f64(bytes as f64 / rate as f64);
+            turn - now
+        };
+        self.pause(wait);
     }
 
     /// Passes the time, until the server is dropped; false when it is.

@@ -210,6 +210,7 @@ impl Sending<'_> {
         for part in bytes.chunks(STEP) {
             let range = at..at + part.len() as u64;
             self.shared.wait_while_held();
+            self.shared.wait_for_turn(part.len());
             // Before they go out: whoever has them finds them counted.
             self.shared.counts().took(self.path, range.clone());
             if self.socket.write_all(part).is_err() {

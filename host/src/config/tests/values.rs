@@ -297,7 +297,7 @@ error: `selection` has a bad criterion
  --> landfall.toml:1:14
   |
 1 | selection = ["wieght", "weight", { store-type = [] }, { store-type = ["flie"] }, 7]
-  |              ^^^^^^^^ unknown criterion "wieght", known are weight, location-order, store-type, store, rules
+  |              ^^^^^^^^ unknown criterion "wieght", known are weight, location-order, store-type, store, rules, fastest
 
 error: `selection` has a bad criterion
  --> landfall.toml:1:34
