@@ -35,6 +35,7 @@ mod measured;
 mod nginx;
 mod oslo;
 mod panics;
+mod plan;
 mod plugins;
 mod progress;
 mod records;
@@ -84,6 +85,7 @@ fn cases() -> Vec<Case> {
         ledger::cases(),
         locations::cases(),
         measured::cases(),
+        plan::cases(),
         panics::cases(),
         plugins::cases(),
         conformance::cases(),

@@ -73,6 +73,9 @@ pub(crate) struct ExcludedLocation {
 /// An attempt before it is made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct PlannedAttempt {
+    /// The location's index in the record; absent for a handler that needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) index: Option<usize>,
     /// The locations' URLs, redacted.
     pub(crate) locations: Vec<String>,
     /// The handlers, in the order of the chain.
@@ -175,6 +178,7 @@ impl Decision {
             .attempts
             .iter()
             .map(|attempt| PlannedAttempt {
+                index: attempt.location,
                 locations: locations(attempt),
                 handlers: attempt.handlers().into_iter().map(str::to_owned).collect(),
                 chain: attempt.chain_name(),

@@ -11,7 +11,7 @@ use super::options::{AccessOption, FormatOption, PlaceOptions};
 use super::place::{said, without_slash};
 use super::through::{Agent, absolute, error_of, read, told};
 use super::watching::Watching;
-use super::{exit, print_json, show};
+use super::{exit, plan_table, print_json, show};
 use crate::agent::{AccessRequest, FormRequest, ImageRequest, JobDocument, PlaceRequest};
 use crate::cancel::Cancel;
 use crate::catalog::{self, ImageArgument};
@@ -83,7 +83,7 @@ pub(super) fn plan(options: &PlaceOptions, config: &Config, agent: &mut Agent, j
     if json {
         print_json(&plan)?;
     } else if !plan.decision.order.is_empty() || !plan.decision.excluded.is_empty() {
-        show::decision(&plan.decision)?;
+        plan_table::show(&plan.decision)?;
     }
     match &plan.error {
         None => Ok(exit::OK),

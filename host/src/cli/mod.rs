@@ -9,6 +9,7 @@ mod locations;
 mod options;
 mod place;
 mod placements;
+mod plan_table;
 mod setup;
 mod show;
 mod through;

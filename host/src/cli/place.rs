@@ -11,7 +11,7 @@ use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use super::options::{AccessOption, FormatOption, PlaceOptions};
 use super::setup::{load_config, open_ledger};
 use super::through::{Agent, Ask};
-use super::{agent_place, bar, exit, print_json, show};
+use super::{agent_place, bar, exit, plan_table, print_json, show};
 use crate::cancel::Cancel;
 use crate::catalog::{self, Image, ImageArgument, Said};
 use crate::config::Config;
@@ -101,7 +101,7 @@ fn told(decision: Decision, planned: Result<()>, json: bool) -> u8 {
     } else if decision.order.is_empty() && decision.excluded.is_empty() {
         Ok(())
     } else {
-        show::decision(&decision)
+        plan_table::show(&decision)
     };
     match planned.and(shown) {
         Ok(()) => exit::OK,

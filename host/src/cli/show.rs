@@ -4,7 +4,6 @@ use landfall_handler_api::{Error, Result};
 
 use super::answer;
 use crate::complaint::complain;
-use crate::decision::Decision;
 use crate::engine::Method;
 use crate::ledger::Facts;
 use crate::redact::printable;
@@ -45,49 +44,6 @@ pub(super) fn bytes(count: u64) -> String {
         unit = larger;
     }
     if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") }
-}
-
-/// The decision, before anything is done.
-pub(super) fn decision(decision: &Decision) -> Result<()> {
-    let image = decision.image.as_deref().unwrap_or("without an id");
-    line(format_args!("image {image}, on node {}", decision.node))?;
-    line(format_args!("\nlocations, best first (by {})", decision.strategy.join(", then ")))?;
-    for (place, location) in (1..).zip(&decision.order) {
-        line(format_args!("  {place}. {}\n     {}", location.location, location.reasons.join("; ")))?;
-    }
-    if decision.order.is_empty() {
-        line("  none")?;
-    }
-    if !decision.excluded.is_empty() {
-        line("\nnot used")?;
-        for excluded in &decision.excluded {
-            let what = match (&excluded.handler, &excluded.location) {
-                (Some(handler), Some(location)) => format!("{handler} for {location}"),
-                (Some(handler), None) => handler.clone(),
-                (None, Some(location)) => location.clone(),
-                (None, None) => "the image".to_owned(),
-            };
-            line(format_args!("  {what}\n     {}", excluded.reason))?;
-        }
-    }
-    for note in &decision.notes {
-        line(format_args!("  note: {note}"))?;
-    }
-    line(format_args!("\nattempts ({})", decision.route))?;
-    for (place, attempt) in (1..).zip(&decision.planned) {
-        let from = attempt.locations.first().map_or("no location", String::as_str);
-        let store = attempt.store.as_ref().map(|store| format!(", store {store}")).unwrap_or_default();
-        let scratch = attempt.scratch.map(|size| format!("; scratch {}", bytes(size))).unwrap_or_default();
-        line(format_args!(
-            "  {place}. {} from {from}{store}; verify {}{scratch}",
-            attempt.handlers.join(" -> "),
-            attempt.verify
-        ))?;
-    }
-    if decision.planned.is_empty() {
-        line("  none")?;
-    }
-    Ok(())
 }
 
 /// What was placed.
