@@ -44,6 +44,7 @@ mod resume;
 mod routing;
 mod rules;
 mod s3;
+mod scrub;
 mod secrets;
 mod selection;
 mod services_smoke;
@@ -86,6 +87,7 @@ fn cases() -> Vec<Case> {
         locations::cases(),
         measured::cases(),
         plan::cases(),
+        scrub::cases(),
         panics::cases(),
         plugins::cases(),
         conformance::cases(),

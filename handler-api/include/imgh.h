@@ -242,7 +242,7 @@ typedef struct imgh_handler {
   size_t struct_size;
   uint32_t thread_model; /* IMGH_SERIAL or IMGH_PARALLEL */
   uint32_t reserved;     /* 0 */
-  imgh_str info;         /* JSON (handler-info): id, description, kinds, schemes, formats, needs_network, ranged_input,
+  imgh_str info;         /* JSON (handler-info): id, description, kinds, schemes, formats, needs_network, deletes, ranged_input,
                           * file_settings, logins */
   /* [setup] Make an instance. config is this handler's section of the configuration, JSON, at least {}. */
   imgh_status (*create)(const imgh_host *host, imgh_str config, imgh_instance **out, imgh_error *err);
@@ -265,8 +265,8 @@ typedef struct imgh_handler {
   /* [work] kind select: result(): JSON, an array of (ranked), for the request (select-request). Not called in this
    * version. */
   imgh_status (*select)(imgh_instance *self, imgh_call *call, imgh_str request, imgh_error *err);
-  /* [work] Optional: delete the bytes that the request's location names from their store. Not called in this
-   * version. */
+  /* [work] Optional: delete the bytes that the request's location names from their store, and all that belongs to them there.
+   * Deleting what is gone is `not-found`. Called again for what was begun and not ended. */
   imgh_status (*delete_stored)(imgh_instance *self, imgh_call *call, imgh_str request, imgh_error *err);
   /* [work] Optional: could it serve now? result(): JSON (handler-status). */
   imgh_status (*status)(imgh_instance *self, imgh_call *call, imgh_error *err);

@@ -15,7 +15,7 @@ use crate::source::Source;
 /// **Who calls, and when.** The host, through the glue that [`export!`](crate::export!) makes: `info` while plugins are
 /// being looked at; `new` once for a configuration in the agent, once for a job in a worker; `probe` once for each pair
 /// of handler and location; `open` and the others once an attempt, `open` again for a location that is opened again.
-/// `filter` and `unpack` once an attempt; `select` and `delete_stored` are not called in this version. **Processes.** The same plugin runs in the
+/// `filter` and `unpack` once an attempt; `delete_stored` for each location that is scrubbed; `select` is not called in this version. **Processes.** The same plugin runs in the
 /// agent or in a worker, a process of its own that is killed when its job is over: nothing that must survive may be
 /// left to a destructor. **Threads.** Each operation has a thread that the host lent, several run at once, and a method
 /// may block it: other operations go on. Waiting on the network is done with tokio, on a small runtime of the plugin's
@@ -81,7 +81,10 @@ pub trait ImageHandler: Send + Sync + Sized + 'static {
         Err(Error::unsupported("select"))
     }
 
-    /// Deletes the stored bytes that the request's location names.
+    /// Deletes the stored bytes that the request's location names, and all that belongs to them in their store, such as segments:
+    /// `landfall scrub` calls it for locations that are `pending_delete` in a store that is configured with `delete`. What is gone
+    /// already is [`ErrorKind::NotFound`], which counts as done; what was begun and not ended is called for again, so that what others need to
+    /// be found by goes last.
     async fn delete_stored(&self, call: &Call, request: &Request) -> Result<()> {
         let _ = (call, request);
         Err(Error::unsupported("delete_stored"))

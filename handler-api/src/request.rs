@@ -47,6 +47,8 @@ pub struct HandlerInfo {
     pub formats: Vec<String>,
     /// Whether it speaks to the network; such a handler is run in a worker where isolation is `auto`.
     pub needs_network: bool,
+    /// Whether it deletes stored bytes, by `delete_stored`. Others are not asked to, and their locations stay as they are.
+    pub deletes: bool,
     /// Whether it unpacks or filters formats that cannot be read front to back: the host then spools the
     /// source to a scratch file first.
     pub ranged_input: bool,
@@ -96,6 +98,13 @@ impl HandlerInfo {
     #[must_use]
     pub fn needs_network(mut self) -> Self {
         self.needs_network = true;
+        self
+    }
+
+    /// Says that it deletes stored bytes.
+    #[must_use]
+    pub fn deletes(mut self) -> Self {
+        self.deletes = true;
         self
     }
 

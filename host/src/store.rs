@@ -145,6 +145,7 @@ mod tests {
             hardlink: false,
             verify: None,
             combine: false,
+            delete: false,
         };
         vec![store("a", "/mnt/a", "/srv/a"), store("deep", "/mnt/a/deep", "/srv/deep")]
     }

@@ -13,7 +13,7 @@ mod url;
 
 use landfall_handler_api::{
     Call, Error, ErrorKind, HandlerInfo, HandlerKind, HandlerStatus, ImageHandler, Probe, Request, Result, Source,
-    async_trait,
+    StoreRef, async_trait,
 };
 
 pub use config::Config;
@@ -31,6 +31,7 @@ impl ImageHandler for FileHandler {
             .description("files of a mounted store, cloned or copied without leaving the kernel")
             .kinds(&[HandlerKind::Source])
             .schemes(&["file", "filesystem"])
+            .deletes()
     }
 
     fn new(_: Config) -> Result<Self> {
@@ -49,18 +50,31 @@ impl ImageHandler for FileHandler {
     }
 
     async fn open(&self, _: &Call, request: &Request) -> Result<Box<dyn Source>> {
-        let Some(location) = &request.location else {
-            return Err(Error::new(ErrorKind::Invalid, "no-location", "the request has no location"));
-        };
-        let path = url::path_of(&location.url)?;
-        let Some(store) = &request.store else {
-            let message = format!("{path} belongs to no store that is configured on this node");
-            return Err(Error::new(ErrorKind::Denied, "outside-stores", message));
-        };
+        let (store, path) = place(request)?;
         Ok(Box::new(open::open_in(store, path)?))
+    }
+
+    async fn delete_stored(&self, _: &Call, request: &Request) -> Result<()> {
+        let (store, path) = place(request)?;
+        open::delete_in(store, path)
     }
 
     async fn status(&self, _: &Call) -> Result<HandlerStatus> {
         open::status()
+    }
+}
+
+/// The store that the request's location lies in, and its path.
+fn place(request: &Request) -> Result<(&StoreRef, &str)> {
+    let Some(location) = &request.location else {
+        return Err(Error::new(ErrorKind::Invalid, "no-location", "the request has no location"));
+    };
+    let path = url::path_of(&location.url)?;
+    match &request.store {
+        Some(store) => Ok((store, path)),
+        None => {
+            let message = format!("{path} belongs to no store that is configured on this node");
+            Err(Error::new(ErrorKind::Denied, "outside-stores", message))
+        }
     }
 }

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use landfall_handler_api::{Call, Error, ErrorKind, HandlerStatus, Result, Scope, Sink, Source, StoreRef, async_trait};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open, openat2};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, fsync, open, openat2, statat, unlinkat};
 use rustix::io::Errno;
 
 /// Bytes that are read at once, for readers that cannot use the descriptor.
@@ -38,6 +38,32 @@ pub(crate) fn open_in(store: &StoreRef, path: &str) -> Result<OpenFile> {
     };
     let mountpoint = open_mountpoint(store)?;
     open_regular(mountpoint, &rest, path)
+}
+
+/// Deletes the regular file `path`, which lies beneath the store's root, beneath the store's mountpoint; on the disk when this
+/// returns.
+pub(crate) fn delete_in(store: &StoreRef, path: &str) -> Result<()> {
+    let Some(rest) = beneath(path, &store.root) else {
+        let message = format!("{path} is not beneath {}, the root of store {:?}", store.root, store.id);
+        return Err(Error::new(ErrorKind::Denied, "outside-store", message));
+    };
+    let mountpoint = open_mountpoint(store)?;
+    let (parent, name) = rest.rsplit_once('/').unwrap_or((".", &rest));
+    if name.is_empty() {
+        return Err(denied("not-a-regular-file", path, "is the root of its store"));
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = openat2(mountpoint, parent, flags, Mode::empty(), BENEATH).map_err(|errno| refused(errno, path))?;
+    let found = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| refused(errno, path))?;
+    let kind = FileType::from_raw_mode(found.st_mode);
+    if kind != FileType::RegularFile {
+        return Err(denied("not-a-regular-file", path, &format!("is no regular file but {}", name_of(kind))));
+    }
+    unlinkat(&directory, name, AtFlags::empty()).map_err(|errno| match errno {
+        Errno::NOENT => refused(errno, path),
+        errno => os(errno, format_args!("delete {path}")),
+    })?;
+    fsync(&directory).map_err(|errno| os(errno, format_args!("sync the directory of {path}")))
 }
 
 /// What is left of `path` below `root`, compared component by component, or `None` when it is elsewhere.

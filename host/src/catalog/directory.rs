@@ -92,6 +92,60 @@ impl<'a> RecordDirectory<'a> {
         }
     }
 
+    /// Changes the record of `id` for whoever has the lock of this directory.
+    pub(crate) fn change_locked<T>(
+        &self,
+        id: &str,
+        _lock: &OwnedFd,
+        cancel: &Cancel,
+        edit: impl Fn(&mut ImageRecord) -> Result<T>,
+    ) -> Result<T> {
+        let name = name_of(id);
+        loop {
+            let seen = self.read(&name)?;
+            let before = self.parse(id, &seen.text)?;
+            let mut record = before.clone();
+            let outcome = edit(&mut record)?;
+            if record == before {
+                self.sync()?;
+                return Ok(outcome);
+            }
+            refuse_oversized(&record, self.config)?;
+            let text = self.written(&record)?;
+            if self.swap(&name, &seen, &text)? {
+                return Ok(outcome);
+            }
+            cancel.check()?;
+        }
+    }
+
+    /// The ids of all records, sorted.
+    pub(crate) fn ids(&self) -> Result<Vec<String>> {
+        let failed = self.failed("list");
+        let mut ids = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.directory).map_err(|errno| failed(errno.into()))? {
+            let entry = entry.map_err(|errno| failed(errno.into()))?;
+            let name = entry.file_name().to_string_lossy();
+            if let Some(id) = name.strip_suffix(".json").filter(|id| super::check_id(id).is_ok()) {
+                ids.push(id.to_owned());
+            }
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// When the record's file was last changed, in seconds since 1970.
+    pub(crate) fn changed_at(&self, id: &str) -> Result<i64> {
+        let stat = rustix::fs::statat(&self.directory, name_of(id), rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
+        Ok(stat.map_err(|errno| self.failed("look at a record of")(errno.into()))?.st_mtime)
+    }
+
+    /// Which directory it is, under whatever path.
+    pub(crate) fn identity(&self) -> Result<(u64, u64)> {
+        let stat = rustix::fs::fstat(&self.directory).map_err(|errno| self.failed("look at")(errno.into()))?;
+        Ok((stat.st_dev, stat.st_ino))
+    }
+
     fn parse(&self, id: &str, text: &[u8]) -> Result<ImageRecord> {
         let shown = redact::printable(&self.path.join(name_of(id)).to_string_lossy());
         parse(text, &shown, self.config).map_err(|error| error.scoped(Scope::Request))
@@ -188,8 +242,8 @@ impl<'a> RecordDirectory<'a> {
         disk::sync_directory(Point::RecordSyncDirectory, self.fd()).map_err(self.failed("sync"))
     }
 
-    /// Waits for the lock, until the operation is cancelled.
-    fn lock(&self, cancel: &Cancel) -> Result<OwnedFd> {
+    /// Waits for the lock, until the operation is cancelled. It is given back when the descriptor is closed.
+    pub(crate) fn lock(&self, cancel: &Cancel) -> Result<OwnedFd> {
         let failed = self.failed("lock");
         let flags = OFlags::CREATE | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.directory, LOCK, flags, Mode::RUSR | Mode::WUSR)

@@ -4,6 +4,7 @@ mod argument;
 mod directory;
 mod glance;
 mod locations;
+mod locked;
 
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -25,7 +26,8 @@ use crate::store;
 
 pub(crate) use argument::{BareImage, ImageArgument, Said};
 pub(crate) use directory::RecordDirectory;
-pub(crate) use locations::{Edit, edit, image_status, name as location_name};
+pub(crate) use locations::{Edit, edit, image_status, name as location_name, status as location_status};
+pub(crate) use locked::{Found, LockedCatalogs};
 
 /// Bytes of a location's URL. Paths are at most 4 KiB; a signed URL may need more.
 const URL_MAX: usize = 8 * 1024;

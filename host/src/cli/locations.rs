@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use landfall_handler_api::{Error, ErrorKind, Location, Result, Scope};
-use landfall_select::Overlay;
+use landfall_handler_api::{Error, ErrorKind, ImageRecord, Location, Result, Scope};
+use landfall_select::{LocationStatus, Overlay};
 use serde_json::{Map, Value, json};
 
 use super::options::{LocationsCommand, OverlayArgument};
 use super::setup::load_config;
 use super::{print_json, show};
 use crate::cancel::Cancel;
-use crate::catalog::{Edit, RecordDirectory, directory_of_id, edit, image_status, location_name};
+use crate::catalog::{Edit, LockedCatalogs, RecordDirectory, directory_of_id, edit, image_status, location_name};
 use crate::redact::{self, printable};
 use crate::signals;
 
@@ -23,7 +23,16 @@ pub(super) fn locations(command: &LocationsCommand, config: Option<&Path>, json:
     let (catalog, path) = directory_of_id(id, wanted, &config)?;
     let directory = RecordDirectory::open(path, &config)?;
     if let Some(change) = change(command)? {
-        directory.change(id, &cancel, |record| edit(record, &change, jiff::Timestamp::now()))?;
+        let change_it = |record: &mut ImageRecord| edit(record, &change, jiff::Timestamp::now());
+        match being_used(&change, &directory.record(id)?) {
+            None => directory.change(id, &cancel, change_it)?,
+            Some(location) => {
+                // Under the locks, so that no scrubber begins meanwhile to delete what this record is about to use.
+                let catalogs = LockedCatalogs::lock(&config, &cancel)?;
+                catalogs.refuse_being_deleted(&location)?;
+                catalogs.change(catalog, id, &cancel, change_it)?;
+            }
+        }
     }
     let record = directory.record(id)?;
     let status = image_status(&record)?;
@@ -47,6 +56,17 @@ pub(super) fn locations(command: &LocationsCommand, config: Option<&Path>, json:
         show::line(format_args!("  {}  {}{since}{begun}\n    {}", text("name"), text("status"), text("url")))?;
     }
     Ok(())
+}
+
+/// The location that a change makes one that is used, or will be.
+fn being_used(change: &Edit, record: &ImageRecord) -> Option<Location> {
+    match change {
+        Edit::Add(location) => Some((**location).clone()),
+        Edit::SetStatus(name, LocationStatus::Active | LocationStatus::Pending) => {
+            record.locations.iter().find(|location| location_name(location) == *name).cloned()
+        }
+        Edit::SetStatus(..) | Edit::Remove { .. } | Edit::SetOverlay(_) => None,
+    }
 }
 
 /// What the command does to the record.

@@ -10,6 +10,7 @@ mod options;
 mod place;
 mod placements;
 mod plan_table;
+mod scrub;
 mod setup;
 mod show;
 mod through;
@@ -59,6 +60,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> Ex
         Command::Placements => placements::list(config, agent, json),
         Command::History { most } => placements::history(most, config, agent, json),
         Command::Locations { command } => locations::locations(&command, config, json),
+        Command::Scrub(options) => match scrub::scrub(&options, config, json, binary) {
+            Ok(Some(error)) => return exit::status(&error).into(),
+            done => done.map(|_| ()),
+        },
         Command::Handlers { command: None } => handlers::list(config, json, binary),
         Command::Handlers { command: Some(HandlersCommand::Inspect { file }) } => {
             handlers::inspect(&file, json, &binary)

@@ -60,6 +60,8 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: LocationsCommand,
     },
+    /// Delete the stored bytes of locations that are pending_delete, in stores that say `delete = true`
+    Scrub(ScrubOptions),
     /// List the handlers and the plugins they come from
     Handlers {
         #[command(subcommand)]
@@ -85,6 +87,23 @@ pub(super) enum Command {
     #[cfg(feature = "fault-points")]
     #[command(hide = true)]
     FaultPoints,
+}
+
+/// How `scrub` is done.
+#[derive(Debug, Args)]
+pub(super) struct ScrubOptions {
+    /// Show what would be deleted, and what not, and why; delete nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// How long a location must have been pending_delete: until then it can be restored
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
+    pub(super) delay: std::time::Duration,
+    /// How many locations at most
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(super) most: usize,
+    /// How long to wait between two of them
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
+    pub(super) pause: std::time::Duration,
 }
 
 #[derive(Debug, Subcommand)]

@@ -160,6 +160,8 @@ pub struct Store {
     pub verify: Option<VerifyPolicy>,
     /// Whether parts of one image are read from this store and others at the same time.
     pub combine: bool,
+    /// Whether `landfall scrub` may delete stored bytes here.
+    pub delete: bool,
 }
 
 /// When the digest of a stored file is computed.

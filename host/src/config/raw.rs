@@ -175,6 +175,9 @@ pub(super) struct RawStore {
     /// Read parts of one image from this store and others at the same time.
     #[serde(default)]
     pub(super) combine: bool,
+    /// Whether `landfall scrub` may delete stored bytes here.
+    #[serde(default)]
+    pub(super) delete: bool,
 }
 
 /// An OpenStack cloud: an entry of a `clouds.yaml`, the `OS_*` of the environment, or what such an entry has, written here.

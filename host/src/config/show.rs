@@ -158,6 +158,7 @@ fn written_store(store: &Store) -> RawStore {
         hardlink: store.hardlink,
         verify: store.verify,
         combine: store.combine,
+        delete: store.delete,
     }
 }
 

@@ -140,6 +140,10 @@ impl Handler for Fake {
         Err(Error::unsupported("status"))
     }
 
+    fn delete_stored(&self, _: &CallContext, _: &Request) -> Result<()> {
+        unreachable!("the engine deletes nothing")
+    }
+
     fn placement_removed(&self, _: &CallContext, _: &PlacementEvent) -> Result<()> {
         Ok(())
     }

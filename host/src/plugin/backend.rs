@@ -117,6 +117,9 @@ pub(crate) trait Handler: Send + Sync {
     /// Whether the handler could serve now. For people.
     fn status(&self, call: &CallContext) -> Result<HandlerStatus>;
 
+    /// Deletes the stored bytes that the request's location names. `unsupported` from handlers that do not.
+    fn delete_stored(&self, call: &CallContext, request: &Request) -> Result<()>;
+
     /// A placement that this handler made was removed. Best effort: an error is logged.
     fn placement_removed(&self, call: &CallContext, event: &PlacementEvent) -> Result<()>;
 

@@ -269,6 +269,11 @@ impl Handler for InlineHandler {
         decode(answer, "status")
     }
 
+    fn delete_stored(&self, call: &CallContext, request: &Request) -> Result<()> {
+        let delete = self.shared.table.delete_stored.ok_or_else(|| Error::unsupported("delete_stored"))?;
+        self.operate(call, delete, request, None).map(|_| ())
+    }
+
     fn placement_removed(&self, call: &CallContext, event: &PlacementEvent) -> Result<()> {
         self.notify(call, self.shared.table.placement_removed, event)
     }

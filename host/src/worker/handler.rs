@@ -275,6 +275,10 @@ impl Handler for WorkerHandler {
         }
     }
 
+    fn delete_stored(&self, call: &CallContext, request: &Request) -> Result<()> {
+        self.ask(call, &[], Operation::DeleteStored { request: Cow::Borrowed(request) }).map(|_| ())
+    }
+
     fn placement_removed(&self, call: &CallContext, event: &PlacementEvent) -> Result<()> {
         self.ask(call, &[], Operation::PlacementRemoved { event: Cow::Borrowed(event) }).map(|_| ())
     }

@@ -83,6 +83,9 @@ pub(super) enum Operation<'a> {
         ranged: bool,
     },
     Status,
+    DeleteStored {
+        request: Cow<'a, Request>,
+    },
     PlacementRemoved {
         event: Cow<'a, PlacementEvent>,
     },

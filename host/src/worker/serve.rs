@@ -284,6 +284,9 @@ impl Run {
                 self.alive(|| handler.unpack(call, &request, input, outputs)).map(Outcome::Answer)
             }
             Operation::Status => handler.status(call).map(Outcome::Status),
+            Operation::DeleteStored { request } => {
+                self.alive(|| handler.delete_stored(call, &request)).map(|()| Outcome::Nothing)
+            }
             Operation::PlacementRemoved { event } => handler.placement_removed(call, &event).map(|()| Outcome::Nothing),
             Operation::PlacementMoved { event } => handler.placement_moved(call, &event).map(|()| Outcome::Nothing),
         }

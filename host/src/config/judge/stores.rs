@@ -62,8 +62,8 @@ impl Judge<'_> {
             let label = "any image record could then name any file of this node";
             self.bad_with_help(&at.key(key), message, label, "give the directory that holds the images");
         }
-        let RawStore { hardlink, verify, combine, .. } = raw;
-        Store { id: raw.id, store_type, root, mountpoint, hardlink, verify, combine }
+        let RawStore { hardlink, verify, combine, delete, .. } = raw;
+        Store { id: raw.id, store_type, root, mountpoint, hardlink, verify, combine, delete }
     }
 
     pub(super) fn catalogs(

@@ -173,6 +173,7 @@ fn everything_written_is_taken() {
         hardlink: false,
         verify: None,
         combine: false,
+        delete: false,
     };
     let prefer = vec![StoreType::File, StoreType::Swift];
     let expected = Config {

@@ -83,7 +83,7 @@ fn every_kind_of_entry_survives() {
         "",
         &sample,
         "plugin_sha256 = []\nselection = [{ store-type = ['file'] }]\nroute = 'location-first'",
-        "[[store]]\nid = 's'\ntype = 'swift'\ncombine = true\n[[store]]\nid = 'f'\ntype = 'file'\nroot = '/a'\nverify = 'always'",
+        "[[store]]\nid = 's'\ntype = 'swift'\ncombine = true\n[[store]]\nid = 'f'\ntype = 'file'\ndelete = true\nroot = '/a'\nverify = 'always'",
         "[handler.a]\nisolation = 'inline'\nx = [[1, 2.5, true], [{ y = 'z' }]]\nd = 2026-01-02T03:04:05Z\n[handler.b]",
         "[catalog.a]\ntype = 'directory'\npath = '/records'\n[limits]\ndisk_bytes = 9223372036854775807",
         "store_cloud = 'a'\n[cloud.a]\nenvironment = true\n[cloud.b]\nentry = 'b'\nclouds_file = '/c'\n[catalog.g]\ntype = 'glance'\ncloud = 'a'",

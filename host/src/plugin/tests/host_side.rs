@@ -176,6 +176,10 @@ fn what_is_not_offered_is_said_so_or_taken_for_a_yes() {
     let call = quiet();
     assert!(faults.source.probe_one(&call, &request("fault-source://x")).unwrap().accepts);
     assert_eq!(faults.source.status(&call).unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(
+        faults.source.delete_stored(&call, &request("fault-source://x")).unwrap_err().kind(),
+        ErrorKind::Unsupported
+    );
     assert_eq!(faults.source.placement_removed(&call, &Default::default()), Ok(()));
     assert_eq!(faults.transfer.open(&call, &request("")).err().unwrap().kind(), ErrorKind::Unsupported);
 }
