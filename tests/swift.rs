@@ -10,6 +10,7 @@ mod logins;
 mod objects;
 mod refusals;
 mod relay;
+mod scrubbed;
 mod secrets;
 mod signed;
 mod tokens;
@@ -23,7 +24,7 @@ use crate::support::{nginx, observe, openstack};
 type Test = fn(&World);
 
 pub(crate) fn cases() -> Vec<Case> {
-    let tests: [(&str, Test); 25] = [
+    let tests: [(&str, Test); 27] = [
         ("sizes", objects::sizes),
         ("manifests", objects::manifests),
         ("segments_are_fetched_straight", objects::straight),
@@ -49,6 +50,8 @@ pub(crate) fn cases() -> Vec<Case> {
         ("failover", interrupted::failover),
         ("two_accounts_combined", interrupted::combined),
         ("secrets", secrets::kept),
+        ("scrubbed", scrubbed::objects),
+        ("scrubbed_again", scrubbed::again),
     ];
     let case = |(name, test): (&str, Test)| {
         Case::new(format!("swift::{name}"), test).needs(&openstack::NEEDS).needs(&nginx::NEEDS)

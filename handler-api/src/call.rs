@@ -131,7 +131,7 @@ impl Call {
 
     /// A secret: `location.url`, the location's whole URL, where the request names it since it shows the URL redacted; or
     /// `tls.roots`, the certificates that this node trusts, in PEM; or a login ([`Cloud`](crate::Cloud)) that the request names.
-    /// Given to the call of `open` or `transfer` while that runs, else `secret-not-now`.
+    /// Given to the call of `open`, `transfer` or `delete_stored` while that runs, else `secret-not-now`.
     pub fn secret(&self, name: &str) -> Result<Secret> {
         self.attempt(|host, raw| {
             let fetch = host.secret.ok_or_else(|| Error::unsupported("secrets"))?;

@@ -116,6 +116,7 @@ fn handler_info() {
         "schemes": ["swift", "swift+http", "swift+https", "swift+config"],
         "formats": [],
         "needs_network": true,
+        "deletes": true,
         "ranged_input": false,
         "file_settings": ["ca"],
         "logins": ["cloud"]

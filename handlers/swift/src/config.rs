@@ -20,6 +20,7 @@ use crate::temp_url::TempUrlKey;
 /// - `store_config`: the text of Glance's `swift_store_config_file`, for `swift+config` URLs.
 /// - `containers`: those that may be read with the operator's credentials; a name, or the beginning of one and a `*`.
 ///   Default `["glance", "glance_*"]`.
+/// - `delete_containers`: those in which `landfall scrub` may delete objects, those of segments included; as `containers`. Default none.
 /// - `accounts`: those that the node's login may be shown for beside its own, at the endpoint of its own; as
 ///   `containers`. Default none.
 /// - `auth_version`: of authentication URLs that do not say it, `"3"` (default) or `"1"`.
@@ -43,6 +44,7 @@ pub struct Config {
 struct Own {
     store_config: Option<String>,
     containers: Vec<String>,
+    delete_containers: Vec<String>,
     accounts: Vec<String>,
     auth_version: String,
     user_domain_id: Option<String>,
@@ -57,9 +59,10 @@ struct Own {
 }
 
 /// Its keys; all others are the HTTP client's to take or refuse.
-const OWN: [&str; 13] = [
+const OWN: [&str; 14] = [
     "store_config",
     "containers",
+    "delete_containers",
     "accounts",
     "auth_version",
     "user_domain_id",
@@ -78,6 +81,7 @@ impl Default for Own {
         Self {
             store_config: None,
             containers: vec!["glance".to_owned(), "glance_*".to_owned()],
+            delete_containers: Vec::new(),
             accounts: Vec::new(),
             auth_version: "3".to_owned(),
             user_domain_id: None,
@@ -113,6 +117,7 @@ pub(crate) struct Settings {
     /// `None` where there is no file of references.
     pub(crate) references: Option<BTreeMap<String, Reference>>,
     pub(crate) containers: Arc<Containers>,
+    pub(crate) delete_containers: Containers,
     pub(crate) accounts: Accounts,
     pub(crate) defaults: Defaults,
     pub(crate) temp_urls: Option<TempUrls>,
@@ -196,6 +201,9 @@ impl Config {
         if !own.containers.iter().all(is_pattern) {
             return Err(bad("containers", "names what can be no container's name; a * stands at the end alone"));
         }
+        if !own.delete_containers.iter().all(is_pattern) {
+            return Err(bad("delete_containers", "names what can be no container's name; a * stands at the end alone"));
+        }
         if !own.accounts.iter().all(is_pattern) {
             return Err(bad("accounts", "names what can be no account's name; a * stands at the end alone"));
         }
@@ -204,6 +212,7 @@ impl Config {
             http,
             references: own.store_config.as_deref().map(store_config::parse).transpose()?,
             containers: Arc::new(Containers(own.containers)),
+            delete_containers: Containers(own.delete_containers),
             accounts: Accounts(own.accounts),
             defaults: Defaults {
                 version,

@@ -5,7 +5,7 @@
 //! opened.
 
 use landfall_handler_api::Result;
-use landfall_handler_http::{Method, StatusCode, SystemTrust, refused};
+use landfall_handler_http::{Method, StatusCode, SystemTrust, Url, refused};
 use serde::Deserialize;
 
 use crate::account::Account;
@@ -49,6 +49,11 @@ impl Prefix {
     pub(crate) fn container(&self) -> &str {
         &self.container
     }
+
+    /// What their names begin with.
+    pub(crate) fn begins(&self) -> &str {
+        &self.prefix
+    }
 }
 
 /// One object of a listing.
@@ -74,14 +79,7 @@ pub(crate) async fn layout(
 ) -> Result<Option<Layout>> {
     let mut listing = Listing::new(prefix, size);
     for _ in 0..PAGES_MAX {
-        let mut url = container_url(&account.url, &prefix.container);
-        url.query_pairs_mut()
-            .append_pair("format", "json")
-            .append_pair("prefix", &prefix.prefix)
-            .append_pair("limit", &PAGE.to_string());
-        if let Some(last) = &listing.last {
-            url.query_pairs_mut().append_pair("marker", last);
-        }
+        let url = page_url(account, prefix, listing.last.as_deref());
         let reply = account.ask(Method::GET, &url, PAGE_BYTES, system).await?;
         let done = match reply.status {
             StatusCode::OK => listing.add(&reply.body)?,
@@ -96,6 +94,53 @@ pub(crate) async fn layout(
         }
     }
     Err(bad_manifest("the listing of its segments has no end"))
+}
+
+/// The names of the segments, for whoever deletes them. One that is a large object itself is refused: what that is made of is its
+/// own affair.
+pub(crate) async fn segments(account: &Account, prefix: &Prefix, system: &dyn SystemTrust) -> Result<Vec<ObjectName>> {
+    let mut names: Vec<ObjectName> = Vec::new();
+    for _ in 0..PAGES_MAX {
+        let url = page_url(account, prefix, names.last().map(ObjectName::object));
+        let reply = account.ask(Method::GET, &url, PAGE_BYTES, system).await?;
+        let entries = match reply.status {
+            StatusCode::OK => {
+                let unreadable = |_| bad_manifest("the listing of its segments cannot be read");
+                let Entries(entries) = serde_json::from_slice::<Entries<Entry>>(&reply.body).map_err(unreadable)?;
+                entries
+            }
+            // An empty container, or none.
+            StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => Vec::new(),
+            status => return Err(account.explain(refused(status, &reply.headers))),
+        };
+        if entries.is_empty() {
+            return Ok(names);
+        }
+        if names.len().saturating_add(entries.len()) > SEGMENTS_MAX {
+            return Err(bad_manifest("the listing has more segments than may be"));
+        }
+        for entry in entries {
+            let odd = || bad_manifest("the listing of its segments is out of order, or has what can be none");
+            let name = entry.name.filter(|name| name.starts_with(&prefix.prefix)).ok_or_else(odd)?;
+            let follows = names.last().is_none_or(|last| last.object() < name.as_str());
+            let object = ObjectName::new(&prefix.container, &name).filter(|_| follows && entry.slo_etag.is_none());
+            names.push(object.ok_or_else(odd)?);
+        }
+    }
+    Err(bad_manifest("the listing of its segments has no end"))
+}
+
+/// The URL of a page of the listing, behind the name `last`.
+fn page_url(account: &Account, prefix: &Prefix, last: Option<&str>) -> Url {
+    let mut url = container_url(&account.url, &prefix.container);
+    url.query_pairs_mut()
+        .append_pair("format", "json")
+        .append_pair("prefix", &prefix.prefix)
+        .append_pair("limit", &PAGE.to_string());
+    if let Some(last) = last {
+        url.query_pairs_mut().append_pair("marker", last);
+    }
+    url
 }
 
 /// What a listing of one page comes to.

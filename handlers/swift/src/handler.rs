@@ -4,7 +4,10 @@ use landfall_handler_api::{
     Call, Error, ErrorKind, HandlerInfo, HandlerKind, ImageHandler, Probe, Request, Result, Source, async_trait,
 };
 
+use crate::account::Account;
 use crate::config::{Config, Settings};
+use crate::delete::delete;
+use crate::name::ObjectName;
 use crate::open::open;
 use crate::url::{AccountUrl, SwiftUrl};
 
@@ -28,6 +31,7 @@ impl ImageHandler for SwiftHandler {
             .kinds(&[HandlerKind::Source])
             .schemes(&SCHEMES)
             .needs_network()
+            .deletes()
             .file_settings(&["ca", "client_certificate", "client_key", "proxy", "store_config", "temp_url_key"])
             .logins(&[CLOUD])
     }
@@ -55,13 +59,26 @@ impl ImageHandler for SwiftHandler {
     }
 
     async fn open(&self, call: &Call, request: &Request) -> Result<Box<dyn Source>> {
+        let (account, name) = self.object(call, request).await?;
+        Ok(open(account, name, call).await?.boxed())
+    }
+
+    async fn delete_stored(&self, call: &Call, request: &Request) -> Result<()> {
+        let (account, name) = self.object(call, request).await?;
+        delete(&account, &name, &self.settings.delete_containers, call).await
+    }
+}
+
+impl SwiftHandler {
+    /// The object that the request's location names, in its account.
+    async fn object(&self, call: &Call, request: &Request) -> Result<(Account, ObjectName)> {
         let url = whole_url(call, request)?;
         let cloud = match url.account {
             AccountUrl::Storage(_) => landfall_keystone::cloud(call, request, CLOUD)?,
             _ => None,
         };
         let account = self.settings.account(&url, cloud, request.named_by_caller, call).await?;
-        Ok(open(account, url.name, call).await?.boxed())
+        Ok((account, url.name))
     }
 }
 

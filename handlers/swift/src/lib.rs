@@ -14,6 +14,7 @@ mod account;
 mod base64;
 mod cloud;
 mod config;
+mod delete;
 mod dlo;
 mod entries;
 #[cfg(feature = "fuzzing")]

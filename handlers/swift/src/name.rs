@@ -35,7 +35,6 @@ impl ObjectName {
     }
 
     /// The object's name, which may have slashes in it.
-    #[cfg(test)]
     pub(crate) fn object(&self) -> &str {
         &self.object
     }

@@ -28,6 +28,9 @@ struct Entry {
     range: Option<String>,
     /// The segment's bytes in Base64, which is then in no object.
     data: Option<String>,
+    /// Whether it is a static large object itself.
+    #[serde(default)]
+    sub_slo: bool,
 }
 
 /// The segments of an object of `size` bytes; `None` where they cannot be known: the manifest is not shown, or is not
@@ -52,6 +55,37 @@ pub(crate) async fn layout(
         StatusCode::NOT_FOUND => Err(changed("it is no longer there")),
         status => Err(refused(status, &reply.headers)),
     }
+}
+
+/// The names of the segments, for whoever deletes them. One that is a large object itself is refused: what that is made of is
+/// its own affair.
+pub(crate) async fn segments(
+    account: &Account,
+    name: &ObjectName,
+    system: &dyn SystemTrust,
+) -> Result<Vec<ObjectName>> {
+    let mut url = name.within(&account.url);
+    url.query_pairs_mut().append_pair("multipart-manifest", "get");
+    let reply = account.ask(Method::GET, &url, MANIFEST_MAX, system).await?;
+    if reply.status != StatusCode::OK {
+        return Err(account.explain(refused(reply.status, &reply.headers)));
+    }
+    let unreadable = |_| bad_manifest("the manifest cannot be read, or has too many segments");
+    let Entries(entries) = serde_json::from_slice::<Entries<Entry>>(&reply.body).map_err(unreadable)?;
+    let mut names: Vec<ObjectName> = Vec::with_capacity(entries.len());
+    for entry in entries.into_iter().filter(|entry| entry.data.is_none()) {
+        let named = entry.name.as_deref().and_then(ObjectName::parse);
+        let segment = named.filter(|_| !entry.sub_slo).ok_or_else(|| {
+            bad_manifest(
+                "the manifest names a segment that is a large object itself, or is in no object of its account",
+            )
+        })?;
+        // Parts of one object stand one behind the other.
+        if names.last() != Some(&segment) {
+            names.push(segment);
+        }
+    }
+    Ok(names)
 }
 
 pub(crate) fn read(manifest: &[u8], etag: Option<&str>, size: u64) -> Result<Option<Layout>> {

@@ -354,7 +354,7 @@ unsafe extern "C" fn secret(
             return Err(misuse("secret: len or buf is NULL"));
         }
         if !call.gives_secrets.load(Ordering::SeqCst) {
-            let message = "secrets are given while open or transfer runs, and not at other times";
+            let message = "secrets are given while open, transfer or delete_stored runs, and not at other times";
             return Err(Error::new(ErrorKind::Invalid, "secret-not-now", message));
         }
         let Some(mut secret) = (call.context.secrets)(name) else {

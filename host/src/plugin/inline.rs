@@ -271,7 +271,13 @@ impl Handler for InlineHandler {
 
     fn delete_stored(&self, call: &CallContext, request: &Request) -> Result<()> {
         let delete = self.shared.table.delete_stored.ok_or_else(|| Error::unsupported("delete_stored"))?;
-        self.operate(call, delete, request, None).map(|_| ())
+        let json = encode(request)?;
+        // As with `open`: the store wants to know who asks.
+        let deleted = self.run(call, None, true, move |instance, call, error| {
+            // SAFETY: instance and call live while the lent thread runs, the text as long as this closure.
+            unsafe { delete(instance, call, lend_text(&json), error) }
+        });
+        deleted.map(|_| ())
     }
 
     fn placement_removed(&self, call: &CallContext, event: &PlacementEvent) -> Result<()> {

@@ -276,7 +276,7 @@ impl Handler for WorkerHandler {
     }
 
     fn delete_stored(&self, call: &CallContext, request: &Request) -> Result<()> {
-        self.ask(call, &[], Operation::DeleteStored { request: Cow::Borrowed(request) }).map(|_| ())
+        self.ask(call, &request.secrets, Operation::DeleteStored { request: Cow::Borrowed(request) }).map(|_| ())
     }
 
     fn placement_removed(&self, call: &CallContext, event: &PlacementEvent) -> Result<()> {
