@@ -9,6 +9,7 @@ mod keys;
 mod objects;
 mod promises;
 mod refusals;
+mod scrubbed;
 mod secrets;
 
 use crate::support::case::Case;
@@ -19,7 +20,7 @@ use crate::support::{nginx, openstack};
 type Test = fn(&World);
 
 pub(crate) fn cases() -> Vec<Case> {
-    let tests: [(&str, Test); 11] = [
+    let tests: [(&str, Test); 12] = [
         ("sizes", objects::sizes),
         ("parts", objects::parts),
         ("large_object_in_ranges", objects::large),
@@ -31,6 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("failover", failover::from_the_beginning),
         ("failover_in_the_middle", failover::in_the_middle),
         ("secrets", secrets::kept),
+        ("scrubbed", scrubbed::objects),
     ];
     let check: (&str, Test) = ("promises", promises::kept);
     let case = |(name, test): (&str, Test)| {

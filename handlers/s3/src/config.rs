@@ -21,6 +21,7 @@ const REGION_MAX: usize = 64;
 /// - `hosts`: the servers that these are for, each `HOST` (port 443) or `HOST:PORT`. Goes together with the keys.
 /// - `buckets`: those that may be read with these; a name, or the beginning of one and a `*`. Default
 ///   `["glance", "glance-*"]`.
+/// - `delete_buckets`: those in which `landfall scrub` may delete objects; as `buckets`. Default none.
 /// - `region`: what signatures are made for, `us-east-1` unless it is set.
 /// - `bucket_url_format`: `"auto"` (default), `"path"` or `"virtual"`.
 /// - `secure`: whether `s3` URLs mean HTTPS. They mean HTTP unless this is true: Glance writes `s3+https` for a store that
@@ -41,6 +42,7 @@ struct Own {
     secret_key: Option<String>,
     hosts: Vec<String>,
     buckets: Vec<String>,
+    delete_buckets: Vec<String>,
     region: String,
     bucket_url_format: String,
     secure: bool,
@@ -49,7 +51,8 @@ struct Own {
 const SECRET_KEY: &str = "secret_key";
 
 /// Its keys; all others are the HTTP client's to take or refuse.
-const OWN: [&str; 7] = ["access_key", SECRET_KEY, "hosts", "buckets", "region", "bucket_url_format", "secure"];
+const OWN: [&str; 8] =
+    ["access_key", SECRET_KEY, "hosts", "buckets", "delete_buckets", "region", "bucket_url_format", "secure"];
 
 impl Default for Own {
     fn default() -> Self {
@@ -58,6 +61,7 @@ impl Default for Own {
             secret_key: None,
             hosts: Vec::new(),
             buckets: vec!["glance".to_owned(), "glance-*".to_owned()],
+            delete_buckets: Vec::new(),
             region: "us-east-1".to_owned(),
             bucket_url_format: "auto".to_owned(),
             secure: false,
@@ -87,6 +91,7 @@ pub(crate) struct Settings {
     /// The operator's.
     pub(crate) keys: Option<Keys>,
     pub(crate) buckets: Buckets,
+    pub(crate) delete_buckets: Buckets,
     pub(crate) region: String,
     pub(crate) format: BucketUrlFormat,
     /// Whether the scheme `s3` is HTTPS.
@@ -156,6 +161,9 @@ impl Config {
         if !own.buckets.iter().all(is_pattern) {
             return Err(bad("buckets", "names what can be no bucket's name; a * stands at the end alone"));
         }
+        if !own.delete_buckets.iter().all(is_pattern) {
+            return Err(bad("delete_buckets", "names what can be no bucket's name; a * stands at the end alone"));
+        }
         let is_region = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if !(1..=REGION_MAX).contains(&own.region.len()) || !own.region.chars().all(is_region) {
             return Err(bad("region", "is no region's name"));
@@ -165,6 +173,7 @@ impl Config {
             client: Client::new(&http)?,
             keys: keys(own.access_key.as_deref(), own.secret_key.as_deref(), &own.hosts)?,
             buckets: Buckets(own.buckets),
+            delete_buckets: Buckets(own.delete_buckets),
             region: own.region,
             format: format.ok_or_else(|| bad("bucket_url_format", "is neither auto nor path nor virtual"))?,
             secure: own.secure,

@@ -8,6 +8,7 @@ use landfall_handler_api::{
 };
 
 use crate::config::{Config, Settings};
+use crate::delete::delete;
 use crate::open::open;
 use crate::url::S3Url;
 
@@ -30,6 +31,7 @@ impl ImageHandler for S3Handler {
             .kinds(&[HandlerKind::Source])
             .schemes(&SCHEMES)
             .needs_network()
+            .deletes()
             .file_settings(&["ca", "client_certificate", "client_key", "proxy", "secret_key"])
     }
 
@@ -52,6 +54,11 @@ impl ImageHandler for S3Handler {
         let url = whole_url(call, request, self.settings.secure)?;
         let source = open(&url, &self.settings, request.named_by_caller, Arc::new(Timestamp::now), call).await?;
         Ok(Box::new(source))
+    }
+
+    async fn delete_stored(&self, call: &Call, request: &Request) -> Result<()> {
+        let url = whole_url(call, request, self.settings.secure)?;
+        delete(&url, &self.settings, request.named_by_caller, call).await
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod access;
 mod config;
+mod delete;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use landfall_handler_api::{Error, Result};
 use landfall_handler_http::Url;
-use rusty_s3::actions::GetObject;
+use rusty_s3::actions::{DeleteObject, GetObject};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 
 use crate::url::{S3Url, bad_url};
@@ -78,6 +78,13 @@ impl Object {
     /// For whoever has it, from `now` and for as long as `life`, to be asked with `GET`.
     pub(crate) fn signed(&self, credentials: &Credentials, now: &Timestamp, life: Duration) -> Url {
         GetObject::new(&self.bucket, Some(credentials), &self.key).sign_with_time(life, now)
+    }
+}
+
+impl Object {
+    /// As [`Object::signed`], to be asked with `DELETE`.
+    pub(crate) fn signed_to_delete(&self, credentials: &Credentials, now: &Timestamp, life: Duration) -> Url {
+        DeleteObject::new(&self.bucket, Some(credentials), &self.key).sign_with_time(life, now)
     }
 }
 
