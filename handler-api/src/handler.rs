@@ -83,7 +83,7 @@ pub trait ImageHandler: Send + Sync + Sized + 'static {
 
     /// Deletes the stored bytes that the request's location names, and all that belongs to them in their store, such as segments:
     /// `landfall scrub` calls it for locations that are `pending_delete` in a store that is configured with `delete`. What is gone
-    /// already is [`ErrorKind::NotFound`], which counts as done; what was begun and not ended is called for again, so that what others need to
+    /// already is [`NotFound`](crate::ErrorKind::NotFound), which counts as done; what was begun and not ended is called for again, so that what others need to
     /// be found by goes last.
     async fn delete_stored(&self, call: &Call, request: &Request) -> Result<()> {
         let _ = (call, request);
