@@ -40,6 +40,7 @@ mod plugins;
 mod progress;
 mod records;
 mod remembered;
+mod replay;
 mod resume;
 mod routing;
 mod rules;
@@ -87,6 +88,7 @@ fn cases() -> Vec<Case> {
         locations::cases(),
         measured::cases(),
         plan::cases(),
+        replay::cases(),
         scrub::cases(),
         panics::cases(),
         plugins::cases(),

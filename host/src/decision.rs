@@ -1,6 +1,8 @@
 //! The decision record: how locations and handlers were ordered, what was left out and why, and what came of each attempt.
 //! `plan` shows it before, `place --json` and `history` after. URLs in it are redacted.
 
+use std::sync::Arc;
+
 use landfall_handler_api::{Error, ErrorKind, ImageRecord, Scope};
 use landfall_select::Selection;
 use schemars::JsonSchema;
@@ -8,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::{Config, RouteMode};
+use crate::inputs::Inputs;
 use crate::ledger::Facts;
 use crate::measured::Forecasted;
 use crate::redact;
@@ -43,6 +46,10 @@ pub(crate) struct Decision {
     /// Anything else worth knowing about the order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) notes: Vec<String>,
+    /// What it was made of. Kept by the history, and shown nowhere else.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(crate) inputs: Option<Arc<Inputs>>,
 }
 
 /// A location in its place.
@@ -262,7 +269,7 @@ impl Decision {
     /// The decision and its outcome, for the history.
     pub(crate) fn record(&self, outcome: Result<&Facts, &Error>) -> Value {
         let decision = self.shortened();
-        match outcome {
+        let mut record = match outcome {
             Ok(facts) => serde_json::json!({ "decision": decision, "placed": facts }),
             Err(error) => serde_json::json!({
                 "decision": decision,
@@ -271,7 +278,12 @@ impl Decision {
                     "message": redact::printable(error.message()),
                 },
             }),
+        };
+        let inputs = self.inputs.as_ref().map(|inputs| inputs.kept()).filter(|inputs| !inputs.is_null());
+        if let (Some(inputs), Some(members)) = (inputs, record.as_object_mut()) {
+            members.insert("inputs".to_owned(), inputs);
         }
+        record
     }
 }
 

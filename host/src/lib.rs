@@ -22,6 +22,7 @@ mod faults;
 pub mod fuzzing;
 mod hooks;
 mod identity;
+mod inputs;
 mod ledger;
 mod loading;
 mod measured;

@@ -13,6 +13,7 @@ use crate::config::{Config, Store};
 use crate::decision::Decision;
 use crate::engine::{self, Method, Moved, NodeLimits, Want};
 use crate::identity::FileVersion;
+use crate::inputs::Inputs;
 use crate::ledger::{Deed, Facts, Job, Ledger, Subject};
 use crate::measured::{Forecast, arrange, forecast_of};
 use crate::plugin::{CallContext, Handler};
@@ -169,9 +170,19 @@ impl Node<'_> {
 
     /// As [`Node::plan`], for a target that was looked at.
     pub(crate) fn plan_at(&self, order: &Order<'_>, decision: &mut Decision, cancel: &Cancel) -> Result<Plan> {
-        let forecast = self.forecast(order);
-        let selection = select(order, self.config, forecast.as_ref());
-        self.route(order, &selection, forecast.as_ref(), decision, cancel)
+        self.plan_by(order, self.forecast(order).as_ref(), decision, cancel)
+    }
+
+    /// As [`Node::plan_at`], by what was measured at some time.
+    pub(crate) fn plan_by(
+        &self,
+        order: &Order<'_>,
+        forecast: Option<&Forecast>,
+        decision: &mut Decision,
+        cancel: &Cancel,
+    ) -> Result<Plan> {
+        let selection = select(order, self.config, forecast);
+        self.route(order, &selection, forecast, decision, cancel)
     }
 
     /// What was measured of the image's locations, where the configuration wants that looked at.
@@ -227,6 +238,7 @@ impl Node<'_> {
         decision: &mut Decision,
         cancel: &Cancel,
     ) -> Result<Plan> {
+        decision.inputs = Some(Arc::new(Inputs::of(order, forecast)));
         let unhashed = order.allow_unhashed || self.config.allow_unhashed;
         let call = CallContext::quiet(cancel.clone(), self.config.limits.stall);
         let benched = |handler: &str, on: Option<&Subject>| self.ledger.benched(handler, on, self.config.limits.bench);

@@ -238,7 +238,7 @@ pub(crate) struct HistoryReport {
     pub(crate) ok: bool,
     /// The target.
     pub(crate) path: String,
-    /// An object: of a placement, `decision` and either `placed` or `error`; of a removal or a move `placement`, the ledger's
+    /// An object: of a placement, `decision` and either `placed` or `error`, and `inputs`, what the decision was made of, without secrets; of a removal or a move `placement`, the ledger's
     /// number, `placed`, and of a move `from` and `to`.
     #[schemars(extend("type" = "object"))]
     pub(crate) record: serde_json::Value,

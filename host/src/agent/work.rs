@@ -349,6 +349,7 @@ fn decision_of(anchors: &[Arc<Anchor>], caller: u32) -> Decision {
     let mut decision = all.next().unwrap_or_default();
     for other in all {
         decision.image = None;
+        decision.inputs = None;
         decision.attempts.extend(other.attempts);
         decision.excluded.extend(other.excluded);
         decision.notes.extend(other.notes);

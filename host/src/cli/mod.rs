@@ -10,6 +10,7 @@ mod options;
 mod place;
 mod placements;
 mod plan_table;
+mod replay;
 mod scrub;
 mod setup;
 mod show;
@@ -59,6 +60,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, binary: PathBuf) -> Ex
         Command::Move { from, to } => placements::rename(&from, &to, config, agent, json, binary),
         Command::Placements => placements::list(config, agent, json),
         Command::History { most } => placements::history(most, config, agent, json),
+        Command::Replay { entry } => replay::replay(entry, config, json, binary),
         Command::Locations { command } => locations::locations(&command, config, json),
         Command::Scrub(options) => match scrub::scrub(&options, config, json, binary) {
             Ok(Some(error)) => return exit::status(&error).into(),

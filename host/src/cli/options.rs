@@ -55,6 +55,11 @@ pub(super) enum Command {
         #[arg(long, value_name = "N", default_value_t = 20)]
         most: u32,
     },
+    /// Make a decision of the history again, under the configuration as it is now or under another one; do nothing
+    Replay {
+        /// The number of the entry, as `history` shows it
+        entry: i64,
+    },
     /// Show or change where an image's bytes are, in a catalog that is a directory of records
     Locations {
         #[command(subcommand)]

@@ -107,7 +107,7 @@ pub(super) fn history(most: u32, config: Option<&Path>, ask: Ask, json: bool) ->
     }
     for entry in entries {
         let outcome = if entry.ok { "done" } else { "failed" };
-        show::line(format_args!("{} {} {} {outcome}", entry.at, entry.deed, printable(&entry.path)))?;
+        show::line(format_args!("{} {} {} {} {outcome}", entry.id, entry.at, entry.deed, printable(&entry.path)))?;
         let decision = entry.record.get("decision").cloned().and_then(|value| serde_json::from_value(value).ok());
         let decision: crate::decision::Decision = decision.unwrap_or_default();
         for attempt in &decision.attempts {

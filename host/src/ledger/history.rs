@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use landfall_handler_api::Result;
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
 
 use super::{Ledger, failed, now};
@@ -104,10 +104,30 @@ pub(super) fn write_history(
     Ok(())
 }
 
+fn entry_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<HistoryEntry> {
+    let path: Vec<u8> = row.get(4)?;
+    let record: String = row.get(5)?;
+    Ok(HistoryEntry {
+        id: row.get(0)?,
+        at: row.get(1)?,
+        deed: row.get(2)?,
+        ok: row.get(3)?,
+        path: PathBuf::from(std::ffi::OsStr::from_bytes(&path)),
+        record: serde_json::from_str(&record).unwrap_or(serde_json::Value::Null),
+    })
+}
+
 impl Ledger {
     /// Writes down something that failed.
     pub(crate) fn record_failure(&self, deed: Deed, path: &Path, record: &serde_json::Value) -> Result<()> {
         self.change(Point::LedgerHistory, |transaction| write_history(transaction, deed, false, path, record))
+    }
+
+    /// The entry of this number, if it is still kept.
+    pub(crate) fn history_entry(&self, id: i64) -> Result<Option<HistoryEntry>> {
+        let connection = self.connection.borrow();
+        let query = "SELECT id, at, deed, ok, path, record FROM history WHERE id = ?1";
+        connection.query_row(query, params![id], entry_from_row).optional().map_err(failed("read"))
     }
 
     /// The newest `most` entries, the newest first: those of one user, or all.
@@ -116,20 +136,7 @@ impl Ledger {
         let which = if caller.is_some() { "WHERE caller = ?2" } else { "WHERE ?2 IS NULL" };
         let query = format!("SELECT id, at, deed, ok, path, record FROM history {which} ORDER BY id DESC LIMIT ?1");
         let mut statement = connection.prepare(&query).map_err(failed("read"))?;
-        let rows = statement
-            .query_map(params![most, caller], |row| {
-                let path: Vec<u8> = row.get(4)?;
-                let record: String = row.get(5)?;
-                Ok(HistoryEntry {
-                    id: row.get(0)?,
-                    at: row.get(1)?,
-                    deed: row.get(2)?,
-                    ok: row.get(3)?,
-                    path: PathBuf::from(std::ffi::OsStr::from_bytes(&path)),
-                    record: serde_json::from_str(&record).unwrap_or(serde_json::Value::Null),
-                })
-            })
-            .map_err(failed("read"))?;
+        let rows = statement.query_map(params![most, caller], entry_from_row).map_err(failed("read"))?;
         rows.collect::<rusqlite::Result<_>>().map_err(failed("read"))
     }
 }
