@@ -19,7 +19,7 @@ use crate::support::world::World;
 type Test = fn(&World);
 
 pub(crate) fn cases() -> Vec<Case> {
-    let both: [(&str, Test); 20] = [
+    let both: [(&str, Test); 21] = [
         ("from_swift_by_its_uuid", orders::from_swift_by_its_uuid),
         ("from_the_file_store_without_a_copy_through_glance", orders::from_the_file_store),
         ("a_large_object_of_glance_s_own_making", orders::large_object),
@@ -27,6 +27,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("by_store_and_by_its_type", orders::stores),
         ("locations_that_only_services_see", orders::hidden),
         ("the_last_resort_is_last_and_for_glance_s_images_alone", orders::last_resort),
+        ("a_site_that_never_falls_back", orders::never_fallback),
         ("every_way_to_log_in", logins::every_way),
         ("logins_of_the_configuration", logins::tables),
         ("no_secret_is_shown_or_kept", secrets::of_runs),

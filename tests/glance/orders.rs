@@ -137,6 +137,29 @@ pub(crate) fn hidden(world: &World) {
     site.placed(&site.sandbox.place(&id, "disk").run(), "disk", "swift");
 }
 
+/// A site that must not touch the central store: what no location gives is not had at all, and Glance is not asked for bytes.
+pub(crate) fn never_fallback(world: &World) {
+    let site = Site::new(world);
+    let id = site.image("sw");
+    let path =
+        site.secret("swift-store.conf", "[landfall]\nauth_address = http://127.0.0.1:9/v3\nuser = a:b\nkey = c\n");
+    let swift = format!("[handler.swift]\nstore_config_file = {path:?}\n");
+    // Without it, Glance's own download would be the one that does it.
+    site.sandbox.configure("", &swift);
+    site.placed(&site.place(&id, "demo", "disk").run(), "disk", "glance");
+    site.sandbox.configure("never_fallback = true\n", &swift);
+    let plan = site.plan(&id, "demo");
+    assert_eq!(Site::attempts(&plan), ["swift"], "{plan:#}");
+    let excluded = plan["decision"]["excluded"].as_array().unwrap();
+    let reason = "it needs no location, and never_fallback is set";
+    assert!(excluded.iter().any(|one| one["handler"] == "glance" && one["reason"] == reason), "{plan:#}");
+    let answer = site.place(&id, "demo", "disk").run();
+    assert_ne!(answer.status, 0);
+    let attempts = answer.document()["attempts"].as_array().unwrap();
+    assert!(attempts.iter().all(|attempt| attempt["handlers"][0] == "swift"), "{answer:#?}");
+    site.sandbox.only(&[]);
+}
+
 pub(crate) fn last_resort(world: &World) {
     let site = Site::new(world);
     let id = site.image("sw");
