@@ -27,6 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("connections_that_are_no_http", no_http),
         case("callers_that_stop_halfway", halfway),
         case("requests_that_are_too_large", oversize),
+        case("more_long_requests_than_there_may_be", crowds),
         case("more_connections_than_there_may_be", flood_of_connections),
         case("more_calls_than_there_may_be", flood_of_calls),
         case("callers_take_turns", turns).needs(&[Need::Root, Need::Program("python3")]),
@@ -214,6 +215,38 @@ fn oversize(world: &World) {
         assert!(sent < 1 << 30, "somebody takes all of it");
     }
     drop(stream);
+    is_well(&sandbox, &agent);
+}
+
+/// Long requests take memory: there are only so many at once, and whoever comes then is told so.
+fn crowds(world: &World) {
+    let (sandbox, _server, agent) = begin(world, "");
+    let half = |bytes: usize| {
+        let length = bytes + 10;
+        let head =
+            format!("POST /v0/place HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+        let mut stream = UnixStream::connect(&agent.socket).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&vec![b' '; bytes]).unwrap();
+        stream
+    };
+    let waiting: Vec<UnixStream> = (0..8).map(|_| half(200 << 10)).collect();
+    // Whether all of the eight were read so far is nobody's to see: one more is refused once they are.
+    agent.until("a ninth is refused", || {
+        let mut ninth = half(200 << 10);
+        ninth.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+        let mut answer = [0; 4096];
+        let count = ninth.read(&mut answer).unwrap_or(0);
+        String::from_utf8_lossy(&answer[..count]).contains("queue-full")
+    });
+    // A short one has room, and so has a long one when the others have ended.
+    assert_eq!(agent.place(&json!({ "image": { "id": "image" }, "to": sandbox.out("disk") })).status, 200);
+    drop(waiting);
+    agent.until("there is room again", || {
+        let record = json!({ "id": "x", "disk_format": "raw", "pad": "x".repeat(200 << 10) });
+        let reply = agent.place(&json!({ "image": { "record": record }, "to": sandbox.out("other") }));
+        reply.status != 503
+    });
     is_well(&sandbox, &agent);
 }
 

@@ -202,6 +202,9 @@ fn placements(world: &World) {
     users.denied(&agent, OTHER, "move", &json!({ "from": disk, "to": users.target(OTHER, "stolen") }));
     users.denied(&agent, OTHER, "place", &json!({ "image": { "id": "a" }, "to": disk, "replace": true }));
     assert!(disk.exists());
+    // Who may bring no record has nothing to say that is long.
+    let long = json!({ "image": { "id": "a".repeat(100 << 10) }, "to": users.target(OTHER, "long") });
+    assert_eq!(users.post(&agent, OTHER, "place", &long)["error"]["code"], "request-bytes");
     // One's own goes where one wants it.
     let moved = json!({ "from": disk, "to": users.target(OWNER, "moved") });
     assert_eq!(users.post(&agent, OWNER, "move", &moved)["ok"], true);

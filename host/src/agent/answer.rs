@@ -1,15 +1,29 @@
 //! What the agent answers with: documents, and a status that says no more than they do.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use landfall_handler_api::{Error, ErrorKind};
+use hyper::body::{Bytes, Frame, SizeHint};
+use landfall_handler_api::{Error, ErrorKind, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::core::Core;
 use super::job::{Job, Progress};
 use crate::redact::visible_json;
 use crate::report::{ErrorReport, Report, moment};
+
+/// Bytes of an answer beyond which it is a long one.
+const LONG: usize = 64 << 10;
+/// Long answers that are held in memory at once.
+pub(super) const LONG_AT_ONCE: usize = 16;
 
 /// Why something was not done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -81,6 +95,52 @@ pub(crate) fn document(status: StatusCode, document: &impl Serialize) -> Respons
     }
 }
 
+/// A document that may be long, as lists are. So many of these are held in memory at once, until they were read; beyond that the
+/// caller is told to ask again.
+pub(super) fn list(core: &Core, document: &impl Serialize) -> Response {
+    let Ok(text) = serde_json::to_string(document) else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    let text = Bytes::from(visible_json(&text) + "\n");
+    let body = if text.len() <= LONG {
+        Body::from(text)
+    } else {
+        let Ok(room) = Arc::clone(&core.long_answers).try_acquire_owned() else {
+            let message = format!("{LONG_AT_ONCE} long answers are being read, as many as there may be");
+            let full = Error::new(ErrorKind::Unavailable, "queue-full", message).scoped(Scope::Request);
+            return error(&full.retried_after(Duration::from_secs(1)));
+        };
+        Body::new(LongBody { rest: text, _room: room })
+    };
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// An answer in pieces, with the room that it takes.
+struct LongBody {
+    rest: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl hyper::body::Body for LongBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let piece = self.rest.len().min(LONG);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}
+
 /// The document of an error.
 pub(crate) fn error(error: &Error) -> Response {
     let report = ErrorReport::from(error);
@@ -124,7 +184,6 @@ pub(crate) fn status(kind: ErrorKind, code: &str) -> StatusCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use landfall_handler_api::Scope;
 
     #[test]
     fn only_overload_and_faults_of_the_agent_are_server_errors() {

@@ -8,11 +8,16 @@ use http_body_util::BodyExt;
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
+use super::caller::Caller;
 use super::core::Core;
 use super::request::wrong;
+use super::rights::Trust;
 
-/// Bytes of a request beside an image's record.
+/// Requests of more than [`BODY_MORE`] that are held in memory at once.
+pub(super) const LARGE_AT_ONCE: usize = 8;
+/// Bytes of a request beside an image's record, and of one by whoever may bring none.
 const BODY_MORE: u64 = 64 << 10;
 /// How long a request's body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
@@ -20,10 +25,12 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 const PASSED_OVER: usize = 16 << 20;
 
 /// Reads a request's document, within bounds of size and time.
-pub(super) async fn read<T: DeserializeOwned>(core: &Core, request: Request) -> Result<T> {
-    let most = core.setup().config.limits.record_bytes.saturating_mul(2).saturating_add(BODY_MORE);
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let bytes = match tokio::time::timeout(BODY_TIME, take(request.into_body(), most)).await {
+pub(super) async fn read<T: DeserializeOwned>(core: &Core, caller: &Caller, request: Request) -> Result<T> {
+    // Whoever may bring no record has nothing to say that is long.
+    let brings_records = core.rights(caller).is_ok_and(|rights| rights.trust >= Trust::Records);
+    let record = if brings_records { core.setup().config.limits.record_bytes.saturating_mul(2) } else { 0 };
+    let most = usize::try_from(record.saturating_add(BODY_MORE)).unwrap_or(usize::MAX);
+    let bytes = match tokio::time::timeout(BODY_TIME, take(request.into_body(), most, &core.large_bodies)).await {
         Err(_) => return Err(wrong("request-slow", "the request did not arrive in time")),
         Ok(taken) => taken?,
     };
@@ -50,15 +57,18 @@ fn refuse_lists(document: &Value) -> Result<()> {
     }
 }
 
-/// Takes a body of at most so many bytes. Of a longer one some more are passed over, so that whoever sends them comes to
-/// read why.
-async fn take(mut body: body::Body, most: usize) -> Result<Vec<u8>> {
-    let (mut bytes, mut over) = (Vec::new(), 0_usize);
+/// Takes a body of at most so many bytes; a large one, if there is room for it. Of a longer one some more are passed over, so that
+/// whoever sends them comes to read why.
+async fn take(mut body: body::Body, most: usize, large: &Semaphore) -> Result<Vec<u8>> {
+    let (mut bytes, mut over, mut room) = (Vec::new(), 0_usize, None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| wrong("request", "the request ended early"))?;
         let data = frame.data_ref().map(AsRef::as_ref).unwrap_or_default();
         if bytes.len().saturating_add(data.len()) <= most && over == 0 {
             bytes.extend_from_slice(data);
+            if bytes.len() as u64 > BODY_MORE && room.is_none() {
+                room = Some(large.try_acquire().map_err(|_| crowded())?);
+            }
         } else {
             over = over.saturating_add(data.len());
         }
@@ -73,10 +83,16 @@ async fn take(mut body: body::Body, most: usize) -> Result<Vec<u8>> {
     Err(Error::new(ErrorKind::Limit, "request-bytes", message).scoped(Scope::Request))
 }
 
+fn crowded() -> Error {
+    let message = format!("{LARGE_AT_ONCE} long requests are being read, as many as there may be");
+    let error = Error::new(ErrorKind::Unavailable, "queue-full", message).scoped(Scope::Request);
+    error.retried_after(Duration::from_secs(1))
+}
+
 /// Passes over a body that nobody wants.
 pub(super) async fn pass_over(request: Request) {
     // Whoever sends too much, or too slowly, may not come to read the answer.
-    let _ = tokio::time::timeout(BODY_TIME, take(request.into_body(), 0)).await;
+    let _ = tokio::time::timeout(BODY_TIME, take(request.into_body(), 0, &Semaphore::const_new(0))).await;
 }
 
 /// The key of serde's message that a key is not known, unless it could be anything.

@@ -42,7 +42,7 @@ pub(super) async fn all_for_target(
     request: Request,
 ) -> Response {
     let found = async {
-        let request = read(&core, request).await;
+        let request = read(&core, &caller, request).await;
         core.rights(&caller)?;
         let CancelRequest { path } = request?;
         absolute(&path)?;

@@ -6,7 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use landfall_handler_api::{Error, ErrorKind, Result, Scope};
+use tokio::sync::Semaphore;
 
+use super::answer::LONG_AT_ONCE;
+use super::body::LARGE_AT_ONCE;
 use super::caller::Caller;
 use super::connection::Connections;
 use super::flight::{Flight, Flights, Ticket};
@@ -67,6 +70,10 @@ pub(crate) struct Core {
     pub(crate) movers: FairQueue<Move>,
     pub(crate) slots: Slots,
     pub(super) connections: Arc<Connections>,
+    /// For requests with records in them.
+    pub(super) large_bodies: Semaphore,
+    /// For answers with lists in them.
+    pub(super) long_answers: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
     stopping: AtomicBool,
     /// Whether something failed that may have been announced in the ledger.
@@ -88,6 +95,8 @@ impl Core {
             movers: FairQueue::new(movers),
             slots,
             connections: Arc::default(),
+            large_bodies: Semaphore::new(LARGE_AT_ONCE),
+            long_answers: Arc::new(Semaphore::new(LONG_AT_ONCE)),
             metrics: Metrics::default(),
             stopping: AtomicBool::new(false),
             unsettled: AtomicBool::new(false),

@@ -101,7 +101,7 @@ pub(super) async fn list(
         Err(error) => answer::error(&error),
         Ok(placements) => {
             let schema = "landfall.placements/0".to_owned();
-            answer::document(StatusCode::OK, &PlacementList { schema, ok: true, placements })
+            answer::list(&core, &PlacementList { schema, ok: true, placements })
         }
     }
 }
@@ -112,7 +112,7 @@ pub(super) async fn remove(
     request: Request,
 ) -> Response {
     let removed = async {
-        let request = read(&core, request).await;
+        let request = read(&core, &caller, request).await;
         let rights = core.rights(&caller)?;
         let RemoveRequest { path } = request?;
         absolute(&path)?;
@@ -145,7 +145,7 @@ pub(super) async fn rename(
     request: Request,
 ) -> Response {
     let moved = async {
-        let request = read(&core, request).await;
+        let request = read(&core, &caller, request).await;
         let rights = core.rights(&caller)?;
         let MoveRequest { from, to } = request?;
         absolute(&from)?;

@@ -71,7 +71,7 @@ async fn wrong_method(request: Request) -> Response {
 
 async fn place(State(core): State<Arc<Core>>, Extension(caller): Extension<Caller>, request: Request) -> Response {
     let begun = async {
-        let request: Result<PlaceRequest> = read(&core, request).await;
+        let request: Result<PlaceRequest> = read(&core, &caller, request).await;
         // Who may ask for nothing is told so, and nothing of what was asked.
         core.rights(&caller)?;
         let request = request?;
@@ -125,7 +125,7 @@ fn broken() -> crate::report::Report {
 
 async fn plan(State(core): State<Arc<Core>>, Extension(caller): Extension<Caller>, request: Request) -> Response {
     let planned = async {
-        let request: Result<PlaceRequest> = read(&core, request).await;
+        let request: Result<PlaceRequest> = read(&core, &caller, request).await;
         let rights = core.rights(&caller)?;
         let request = request?;
         request.check()?;
@@ -195,7 +195,7 @@ async fn jobs(
     };
     match listed() {
         Err(error) => answer::error(&error),
-        Ok(jobs) => answer::document(StatusCode::OK, &jobs),
+        Ok(jobs) => answer::list(&core, &jobs),
     }
 }
 
@@ -263,10 +263,9 @@ async fn history(
         };
         let who = caller.clone();
         core.run(&caller, move |ledger| {
-            let entries = ledger.history(HISTORY_MAX, (!rights.sees_all).then_some(who.uid))?;
+            let entries = ledger.history(most.min(HISTORY_MAX), (!rights.sees_all).then_some(who.uid))?;
             let open = entries.iter().filter(|entry| is_open_to(entry.caller(), &who, rights.sees_all));
-            let most = usize::try_from(most).unwrap_or(usize::MAX);
-            Ok(open.take(most).map(HistoryReport::from).collect::<Vec<_>>())
+            Ok(open.map(HistoryReport::from).collect::<Vec<_>>())
         })
         .await
     };
@@ -274,7 +273,7 @@ async fn history(
         Err(error) => answer::error(&error),
         Ok(entries) => {
             let schema = "landfall.history/0".to_owned();
-            answer::document(StatusCode::OK, &HistoryList { schema, ok: true, entries })
+            answer::list(&core, &HistoryList { schema, ok: true, entries })
         }
     }
 }

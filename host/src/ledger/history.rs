@@ -14,6 +14,8 @@ use crate::faults::Point;
 const KEEP: i64 = 2_000;
 /// Entries that are kept in all. Beyond, the oldest go first of the user who has the most.
 const KEEP_ALL: i64 = 20_000;
+/// Bytes of entries that are read at once: in memory they are ten times that.
+const TEXT_MAX: usize = 4 << 20;
 /// Adds the user that an entry is of.
 pub(super) const CALLER: &str = "ALTER TABLE history ADD COLUMN caller INTEGER;
     CREATE INDEX history_by_caller ON history (caller, id);";
@@ -130,14 +132,24 @@ impl Ledger {
         connection.query_row(query, params![id], entry_from_row).optional().map_err(failed("read"))
     }
 
-    /// The newest `most` entries, the newest first: those of one user, or all.
+    /// The newest `most` entries, the newest first: those of one user, or all. Fewer where they are long: at least one, and as many as
+    /// [`TEXT_MAX`] has room for.
     pub(crate) fn history(&self, most: u32, caller: Option<u32>) -> Result<Vec<HistoryEntry>> {
         let connection = self.connection.borrow();
         let which = if caller.is_some() { "WHERE caller = ?2" } else { "WHERE ?2 IS NULL" };
         let query = format!("SELECT id, at, deed, ok, path, record FROM history {which} ORDER BY id DESC LIMIT ?1");
         let mut statement = connection.prepare(&query).map_err(failed("read"))?;
-        let rows = statement.query_map(params![most, caller], entry_from_row).map_err(failed("read"))?;
-        rows.collect::<rusqlite::Result<_>>().map_err(failed("read"))
+        let mut rows = statement.query(params![most, caller]).map_err(failed("read"))?;
+        let (mut entries, mut text) = (Vec::new(), 0_usize);
+        while let Some(row) = rows.next().map_err(failed("read"))? {
+            let length = row.get_ref(5).map_err(failed("read"))?.as_str().map_or(0, str::len);
+            text = text.saturating_add(length);
+            if text > TEXT_MAX && !entries.is_empty() {
+                break;
+            }
+            entries.push(entry_from_row(row).map_err(failed("read"))?);
+        }
+        Ok(entries)
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use landfall_measure::{Credit, Sample};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rustix::fs::{Mode, OFlags};
 
 use super::way::Way;
 use crate::complaint::complain;
@@ -165,6 +166,14 @@ impl Measured {
 }
 
 fn open(file: &Path) -> rusqlite::Result<Connection> {
+    // The owner's alone, as the ledger is, and SQLite's own files beside it; a link is followed by neither.
+    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(file, flags, Mode::RUSR | Mode::WUSR).map_err(|errno| {
+        rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+            Some(errno.to_string()),
+        )
+    })?;
     let mut connection = Connection::open(file)?;
     connection.busy_timeout(BUSY)?;
     // As with the ledger, but that the last measurements need not survive a power cut.
@@ -191,6 +200,8 @@ fn credit(connection: &Connection) -> rusqlite::Result<Credit> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn way(place: &str) -> Way {
@@ -216,6 +227,8 @@ mod tests {
         let samples = &found[&way("a b")];
         assert_eq!((samples.len(), samples[0], samples[63]), (64, sample(36.0), sample(99.0)));
         assert!(found[&way("other")][0].failed);
+        let mode = std::fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         measured.spent(100.0, Some(90.0));
         let (_, credit) = again.of(&[]);
         assert!(credit.seconds < Credit::default().seconds);
