@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::faults::FaultBuild;
+use crate::support::agent::Agent;
 use crate::support::answer::Answer;
 use crate::support::case::Case;
 use crate::support::command::Landfall;
@@ -26,6 +27,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("a_location_comes_back_until_its_bytes_go", restored),
         case("a_record_that_cannot_be_read_stops_it", unreadable).mode_independent(),
         case("two_scrubbers_at_once", two).mode_independent(),
+        case("the_agent_scrubs_by_itself", by_itself),
         case("sweep_on_xfs", |world| sweep(world, Fs::Xfs)).on(Fs::Xfs).mode_independent(),
         case("sweep_on_ext4", |world| sweep(world, Fs::Ext4)).on(Fs::Ext4).mode_independent(),
     ]
@@ -138,7 +140,7 @@ fn whole(world: &World) {
     let outside = site.sandbox.home("outside");
     fs::write(&outside, "somebody's").unwrap();
     noisy_file(&site.kept.join("kept"), 1_000, 1);
-    let now = jiff_now();
+    let now = now();
     site.image(
         0,
         "a",
@@ -253,7 +255,7 @@ fn whole(world: &World) {
 }
 
 /// Now, as the product writes it.
-fn jiff_now() -> String {
+fn now() -> String {
     let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let days = seconds / 86_400;
     // Days to a date: Howard Hinnant's `civil_from_days`.
@@ -331,6 +333,32 @@ fn two(world: &World) {
         assert_eq!(site.statuses(number % 2, &format!("image-{number}")), ["deleted"], "image-{number}");
     }
     assert_eq!(site.statuses(1, "leaver"), ["pending_delete"]);
+}
+
+fn by_itself(world: &World) {
+    let site = Site::new(world, Fs::Temp);
+    let config = site.sandbox.home("landfall.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let table = Agent::table(&site.sandbox, "scrub_every = \"1s\"\nscrub_delay = \"1h\"");
+    fs::write(&config, format!("{text}\n{table}")).unwrap();
+    let now = now();
+    site.image(
+        0,
+        "a",
+        &[
+            (site.store("old"), "pending_delete", Some(LONG_AGO)),
+            (site.store("young"), "pending_delete", Some(&now)),
+            (site.store("used"), "active", None),
+        ],
+    );
+    let mut agent = Agent::start(&site.sandbox);
+    agent.until("the old one is gone", || site.statuses(0, "a")[0] == "deleted");
+    agent.line(|line| line.contains("scrubbed") && line.contains("old")).expect("it is told");
+    // It goes on doing so.
+    site.image(1, "b", &[(site.store("another"), "pending_delete", Some(LONG_AGO))]);
+    agent.until("another one is gone", || site.statuses(1, "b") == ["deleted"]);
+    assert_eq!(site.stored(), ["used", "young"]);
+    assert_eq!(agent.stop(), 0);
 }
 
 /// Killed, or failing, at every call that changes a record: what follows finds it as it was or as it is to be, and ends it.

@@ -33,6 +33,7 @@ mod reload;
 mod request;
 mod rights;
 mod routes;
+mod scrubbing;
 mod service;
 mod setup;
 mod slots;

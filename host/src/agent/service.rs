@@ -15,8 +15,10 @@ use super::core::{Core, HANDS};
 use super::logs;
 use super::reload::reload;
 use super::routes::router;
+use super::scrubbing;
 use super::setup::Setup;
 use super::socket::Listening;
+use crate::cancel::Cancel;
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::signals;
@@ -51,6 +53,12 @@ pub(crate) fn run(config: Config, path: Option<&Path>, binary: PathBuf) -> Resul
     for number in 0..movers {
         start(&core, &state_dir, format!("mover-{number}"), Core::mover)?;
     }
+    let stop_scrubbing = Cancel::new()?;
+    let (scrubber, stopped) = (Arc::clone(&core), stop_scrubbing.clone());
+    std::thread::Builder::new()
+        .name("scrubber".to_owned())
+        .spawn(move || scrubbing::live(&scrubber, &stopped))
+        .map_err(|error| Error::os(&error, "start a thread").scoped(Scope::Node))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONVERSING)
         .thread_name("connections")
@@ -59,6 +67,7 @@ pub(crate) fn run(config: Config, path: Option<&Path>, binary: PathBuf) -> Resul
         .map_err(|error| Error::os(&error, "start the threads for connections").scoped(Scope::Node))?;
     let Listening { listener, made } = listening;
     let served = runtime.block_on(live(Arc::clone(&core), listener, signals));
+    stop_scrubbing.cancel();
     core.hands.close();
     core.movers.close();
     if let Some(made) = made {

@@ -30,6 +30,10 @@ pub struct Agent {
     pub linger: Duration,
     /// How long running jobs may go on after the agent was told to stop. May be zero.
     pub stop: Duration,
+    /// How often stored bytes that are pending_delete are scrubbed. Zero: never.
+    pub scrub_every: Duration,
+    /// How long they must have been that.
+    pub scrub_delay: Duration,
     /// What its log is written as.
     pub log: LogFormat,
     /// What callers may do other than root and the agent's own user.

@@ -42,6 +42,12 @@ pub(super) struct RawAgent {
     /// How long running jobs may go on after the agent was told to stop.
     #[schemars(schema_with = "duration_schema")]
     pub(super) stop: String,
+    /// How often stored bytes of locations that are pending_delete are scrubbed; `0s` is never.
+    #[schemars(schema_with = "duration_schema")]
+    pub(super) scrub_every: String,
+    /// How long a location must have been pending_delete.
+    #[schemars(schema_with = "duration_schema")]
+    pub(super) scrub_delay: String,
     /// What its log is written as.
     pub(super) log: LogFormat,
     /// What callers may do other than root and the agent's own user. The first table that fits a caller counts.
@@ -90,6 +96,8 @@ impl Default for RawAgent {
             connections_per_caller: 768,
             linger: "60s".to_owned(),
             stop: "30s".to_owned(),
+            scrub_every: "0s".to_owned(),
+            scrub_delay: "24h".to_owned(),
             log: LogFormat::default(),
             callers: Vec::new(),
         }

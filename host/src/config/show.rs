@@ -91,6 +91,8 @@ fn written_agent(agent: &Agent) -> RawAgent {
         connections_per_caller: agent.connections_per_caller,
         linger: written_duration(agent.linger),
         stop: written_duration(agent.stop),
+        scrub_every: written_duration(agent.scrub_every),
+        scrub_delay: written_duration(agent.scrub_delay),
         log: agent.log,
         callers: agent.callers.iter().map(written_caller).collect(),
     }

@@ -40,6 +40,8 @@ impl Judge<'_> {
             connections_per_caller: raw.connections_per_caller,
             linger: self.duration(&at.key("linger"), "linger", &raw.linger),
             stop: self.duration(&at.key("stop"), "stop", &raw.stop),
+            scrub_every: self.duration(&at.key("scrub_every"), "scrub_every", &raw.scrub_every),
+            scrub_delay: self.duration(&at.key("scrub_delay"), "scrub_delay", &raw.scrub_delay),
             log: raw.log,
             callers: {
                 let at = at.key("caller");

@@ -66,6 +66,8 @@ fn nothing_written_means_the_defaults() {
             connections_per_caller: 768,
             linger: Duration::from_secs(60),
             stop: Duration::from_secs(30),
+            scrub_every: Duration::ZERO,
+            scrub_delay: Duration::from_secs(86_400),
             log: LogFormat::Text,
             callers: Vec::new(),
         },
@@ -149,6 +151,8 @@ fn everything_written_is_taken() {
         connections_per_caller = 6
         linger = "0s"
         stop = "1s"
+        scrub_every = "1h"
+        scrub_delay = "48h"
         log = "json"
 
         [[agent.caller]]
@@ -251,6 +255,8 @@ fn everything_written_is_taken() {
             connections_per_caller: 6,
             linger: Duration::ZERO,
             stop: Duration::from_secs(1),
+            scrub_every: Duration::from_secs(3600),
+            scrub_delay: Duration::from_secs(172_800),
             log: LogFormat::Json,
             callers: vec![
                 CallerRule {

@@ -68,6 +68,8 @@ connections = 1536
 connections_per_caller = 768
 linger = "1m"
 stop = "30s"
+scrub_every = "0s"
+scrub_delay = "1d"
 log = "text"
 caller = []
 
@@ -196,8 +198,8 @@ fn agent() -> impl Strategy<Value = Agent> {
     let time = || (0..1_000_000_000_u64).prop_map(Duration::from_millis);
     let log = prop::sample::select(vec![LogFormat::Text, LogFormat::Json, LogFormat::Journald]);
     let counts = (1..=4096_u32, count(), count(), count(), count(), count());
-    (path(), 0..=0o777_u32, counts, time(), time(), log, callers()).prop_map(
-        |(socket, socket_mode, counts, linger, stop, log, callers)| {
+    (path(), 0..=0o777_u32, counts, time(), (time(), time(), time()), log, callers()).prop_map(
+        |(socket, socket_mode, counts, linger, (stop, scrub_every, scrub_delay), log, callers)| {
             let (jobs, workers, queue, queue_per_caller, connections, connections_per_caller) = counts;
             Agent {
                 socket,
@@ -210,6 +212,8 @@ fn agent() -> impl Strategy<Value = Agent> {
                 connections_per_caller,
                 linger,
                 stop,
+                scrub_every,
+                scrub_delay,
                 log,
                 callers,
             }
