@@ -34,13 +34,17 @@ const SPREAD: u64 = 16 * MIB;
 /// What is placed.
 const STAGED: [&str; 3] = ["disk-0.raw", "disk-1.raw", "disks.json"];
 /// What is written of it in the state directory.
-const STATE: [&str; 6] = [
+const STATE: [&str; 10] = [
     "/jobs.lock",
     "/limits.lock",
     "/ledger.sqlite",
     "/ledger.sqlite-journal",
     "/ledger.sqlite-shm",
     "/ledger.sqlite-wal",
+    "/measured.sqlite",
+    "/measured.sqlite-journal",
+    "/measured.sqlite-shm",
+    "/measured.sqlite-wal",
 ];
 /// The order of the members; the names are what `make` makes.
 const STREAMED: [&str; 4] = ["vm.ovf", "one.vmdk", "two.vmdk", "vm.mf"];

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use landfall_measure::{Credit, Sample};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use rustix::fs::{Mode, OFlags};
 
@@ -176,6 +177,8 @@ fn open(file: &Path) -> rusqlite::Result<Connection> {
     })?;
     let mut connection = Connection::open(file)?;
     connection.busy_timeout(BUSY)?;
+    // Folding the log back whenever a process ends would cost each placement several syncs.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // As with the ledger, but that the last measurements need not survive a power cut.
     connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;")?;
     let layout = |connection: &Connection| connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
