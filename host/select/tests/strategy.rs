@@ -59,10 +59,8 @@ fn a_wrong_list_is_refused_with_what_is_wrong() {
     let table = [
         ("[]", "the list of criteria is empty"),
         (r#"["wieght"]"#, r#"unknown criterion "wieght", known are weight, location-order, store-type, store"#),
-        (
-            r#"[{ fastest = [] }]"#,
-            r#"unknown criterion "fastest", known are weight, location-order, store-type, store"#,
-        ),
+        (r#"[{ fastest = [] }]"#, r#"criterion "fastest" takes no settings: write it as a string"#),
+        (r#"[{ quickest = [] }]"#, r#"unknown criterion "quickest", known are weight, location-order"#),
         (r#"["weight", "weight"]"#, r#"criterion "weight" stands more than once"#),
         (r#"[{ store-type = ["file"] }, { store-type = ["s3"] }]"#, r#"criterion "store-type" stands more than once"#),
         (r#"["store"]"#, r#"criterion "store" needs a list of the ids of stores: { store = ["fast"] }"#),
