@@ -109,6 +109,7 @@ fn tables(world: &World) {
         ("INFO_NOT_UTF8", Some("not-utf8")),
         ("BAD_ID", Some("bad-info")),
         ("NO_FUNCTION", Some("bad-info")),
+        ("DELETES_WITHOUT", Some("bad-info")),
         ("BAD_NAME", Some("bad-name")),
         ("BAD_THREADS", Some("bad-thread-model")),
         ("TWICE", Some("duplicate-handler")),
@@ -368,8 +369,40 @@ fn inspect_and_check(world: &World) {
             assert_eq!(found.unwrap()["outcome"], "ok", "{check} in {findings:#?}");
         }
     }
+    check_deletions(world, &sandbox, &dir);
     let missing = handlers("inspect", &dir.path().join("missing.so")).json().run();
     missing.failure("unsupported", "unreadable", "request");
+}
+
+/// What `check --delete` says of one that deletes, and of one that only says so.
+fn check_deletions(world: &World, sandbox: &Sandbox<'_>, dir: &PluginDir) {
+    let check = |file: &Path, url: &str, more: &[&str]| {
+        let answer = sandbox.landfall("handlers").arg("check").arg(file).arg("--url").arg(url).args(more).json().run();
+        let document: Value = serde_json::from_str(&answer.stdout).unwrap();
+        let findings = document["findings"].as_array().unwrap().iter();
+        let of_deleting = findings.filter(|finding| finding["check"].as_str().unwrap().starts_with("delete"));
+        let outcome = |finding: &Value| format!("{} {}", finding["check"], finding["outcome"]).replace('"', "");
+        of_deleting.map(outcome).collect::<Vec<_>>()
+    };
+    let kept = ["delete-probe ok", "delete ok", "delete-gone ok", "delete-again ok"];
+    let honest = dir.add(world, "deletes.so", TABLE, &["CASE=DELETES"]);
+    assert_eq!(check(&honest, "table://x", &["--delete"]), kept);
+    assert_eq!(check(&honest, "table://x", &[]), ["delete skip"]);
+    let liar = dir.add(world, "liar.so", TABLE, &["CASE=DELETES_NOTHING"]);
+    assert_eq!(
+        check(&liar, "table://x", &["--delete"]),
+        ["delete-probe ok", "delete ok", "delete-gone failed", "delete-again ok"]
+    );
+    let shown = sandbox.landfall("handlers").arg("inspect").arg(&honest).run();
+    assert!(shown.stdout.contains("deletes stored bytes"), "{shown:#?}");
+    let [copy, beside] = ["copy.raw", "beside.raw"].map(|name| sandbox.store(name));
+    noisy_file(&copy, 10_000, 1);
+    noisy_file(&beside, 10_000, 1);
+    let url = copy.display().to_string();
+    assert_eq!(check(&world.install.file_plugin, &url, &[]), ["delete skip"]);
+    assert!(copy.exists());
+    assert_eq!(check(&world.install.file_plugin, &url, &["--delete"]), kept);
+    assert!(!copy.exists() && beside.exists());
 }
 
 fn none(world: &World) {

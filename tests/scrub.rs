@@ -26,6 +26,9 @@ pub(crate) fn cases() -> Vec<Case> {
         case("what_is_pending_goes_and_nothing_else", whole),
         case("a_location_comes_back_until_its_bytes_go", restored),
         case("a_record_that_cannot_be_read_stops_it", unreadable).mode_independent(),
+        case("a_store_that_is_not_mounted", unmounted),
+        case("by_the_handlers_that_are_used", used).mode_independent(),
+        case("what_goes_at_once", bounded).mode_independent(),
         case("two_scrubbers_at_once", two).mode_independent(),
         case("the_agent_scrubs_by_itself", by_itself),
         case("sweep_on_xfs", |world| sweep(world, Fs::Xfs)).on(Fs::Xfs).mode_independent(),
@@ -313,6 +316,75 @@ fn unreadable(world: &World) {
     fs::remove_file(site.file(1, "broken")).unwrap();
     site.scrub(&[]).success();
     assert!(!site.sandbox.store("disk").exists());
+}
+
+/// Where nothing of a store is there, nobody knows what is gone.
+fn unmounted(world: &World) {
+    let site = Site::new(world, Fs::Temp);
+    site.image(0, "a", &[(site.store("disk"), "pending_delete", Some(LONG_AGO))]);
+    let (store, away) = (site.sandbox.store_dir().to_owned(), site.sandbox.home("away"));
+    let code = || {
+        let answer = site.scrub(&[]);
+        assert_ne!(answer.status, 0);
+        assert_eq!(site.statuses(0, "a"), ["pending_delete"]);
+        answer.document()["locations"][0]["error"]["code"].as_str().unwrap().to_owned()
+    };
+    fs::rename(&store, &away).unwrap();
+    assert_eq!(code(), "store-unavailable");
+    fs::create_dir(&store).unwrap();
+    assert_eq!(code(), "store-empty");
+    fs::create_dir(store.join("lost+found")).unwrap();
+    assert_eq!(code(), "store-empty");
+    fs::remove_dir_all(&store).unwrap();
+    fs::rename(&away, &store).unwrap();
+    site.scrub(&[]).success();
+    assert_eq!((site.stored(), site.statuses(0, "a")), (Vec::new(), vec!["deleted".to_owned()]));
+    // One that is gone already, from a store that is there.
+    site.store("other");
+    site.image(0, "b", &[(site.url("gone"), "pending_delete", Some(LONG_AGO))]);
+    site.scrub(&[]).success();
+    assert_eq!(site.statuses(0, "b"), ["deleted"]);
+}
+
+/// What the operator left out deletes nothing, and a dry run says so too.
+fn used(world: &World) {
+    let site = Site::new(world, Fs::Temp);
+    site.image(0, "a", &[(site.store("disk"), "pending_delete", Some(LONG_AGO))]);
+    let config = site.sandbox.home("landfall.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("handlers = [\"gzip\"]\n{text}")).unwrap();
+    let before = site.record(0, "a");
+    for more in [&["--dry-run"][..], &[]] {
+        let answer = site.scrub(more);
+        assert_ne!(answer.status, 0, "{}", answer.stdout);
+        assert_eq!(answer.document()["locations"][0]["error"]["code"], "no-handler");
+        assert_eq!((site.stored(), site.record(0, "a")), (vec!["disk".to_owned()], before.clone()));
+    }
+    fs::write(&config, text).unwrap();
+    site.scrub(&[]).success();
+    assert_eq!(site.statuses(0, "a"), ["deleted"]);
+}
+
+/// Locations whose bytes go with those of others go with them, whatever the bound.
+fn bounded(world: &World) {
+    let site = Site::new(world, Fs::Temp);
+    let old = Some(LONG_AGO);
+    let names = ["first", "second"].map(|name| site.store(name));
+    site.image(0, "a", &[(names[0].clone(), "pending_delete", old), (names[1].clone(), "pending_delete", old)]);
+    site.image(1, "b", &[(names[0].clone(), "pending_delete", old)]);
+    // What may come back keeps the second one; nobody can delete it by this name.
+    fs::hard_link(site.sandbox.store("second"), site.kept.join("second")).unwrap();
+    site.image(1, "c", &[(format!("file://{}", site.kept.join("second").display()), "pending_delete", old)]);
+    site.scrub(&["--most", "1"]).success();
+    assert_eq!(
+        (site.statuses(0, "a"), site.statuses(1, "b")),
+        (vec!["deleted".to_owned(), "pending_delete".to_owned()], vec!["deleted".to_owned()],)
+    );
+    let rest = site.scrub(&[]);
+    assert_eq!(outcomes(rest.success())["a/second"], "shared");
+    site.image(1, "c", &[]);
+    site.scrub(&[]).success();
+    assert_eq!((site.stored(), site.statuses(0, "a")), (Vec::new(), vec!["deleted".to_owned(); 2]));
 }
 
 fn two(world: &World) {

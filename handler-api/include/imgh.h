@@ -265,8 +265,10 @@ typedef struct imgh_handler {
   /* [work] kind select: result(): JSON, an array of (ranked), for the request (select-request). Not called in this
    * version. */
   imgh_status (*select)(imgh_instance *self, imgh_call *call, imgh_str request, imgh_error *err);
-  /* [work] Optional: delete the bytes that the request's location names from their store, and all that belongs to them there.
-   * Deleting what is gone is `not-found`. Called again for what was begun and not ended. */
+  /* [work] Needed where info says "deletes": delete the bytes that the request's location names from their store, and all that
+   * belongs to them there, after a probe with "to_delete". IMGH_ERR_NOT_FOUND: the store has no such bytes, which counts as
+   * done. IMGH_ERR_DENIED: nothing was touched. After any other error it is called again another time, so that of several
+   * objects the one that leads to the others goes last. Two calls may be at one location at once. */
   imgh_status (*delete_stored)(imgh_instance *self, imgh_call *call, imgh_str request, imgh_error *err);
   /* [work] Optional: could it serve now? result(): JSON (handler-status). */
   imgh_status (*status)(imgh_instance *self, imgh_call *call, imgh_error *err);

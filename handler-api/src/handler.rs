@@ -81,10 +81,14 @@ pub trait ImageHandler: Send + Sync + Sized + 'static {
         Err(Error::unsupported("select"))
     }
 
-    /// Deletes the stored bytes that the request's location names, and all that belongs to them in their store, such as segments:
-    /// `landfall scrub` calls it for locations that are `pending_delete` in a store that is configured with `delete`. What is gone
-    /// already is [`NotFound`](crate::ErrorKind::NotFound), which counts as done; what was begun and not ended is called for again, so that what others need to
-    /// be found by goes last.
+    /// Deletes the stored bytes that the request's location names, and all that belongs to them in their store, such as segments;
+    /// they are durably gone when it returns. `landfall scrub` calls it for locations that are `pending_delete` in a store that is
+    /// configured with `delete`, after a [`probe`](Self::probe) with [`Request::to_delete`]; two scrubs may call it for one location at the
+    /// same time. It deletes only where a setting of the handler's own allows it.
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) counts as done: it means that the store answered, and has no such bytes; a store that cannot be reached or is not
+    /// mounted is [`Unavailable`](crate::ErrorKind::Unavailable). [`Denied`](crate::ErrorKind::Denied) means that nothing was touched. After any other error, a
+    /// cancellation or a crash it is called again at the next scrub; so of several objects the one that leads to the others goes last.
     async fn delete_stored(&self, call: &Call, request: &Request) -> Result<()> {
         let _ = (call, request);
         Err(Error::unsupported("delete_stored"))

@@ -47,7 +47,8 @@ pub struct HandlerInfo {
     pub formats: Vec<String>,
     /// Whether it speaks to the network; such a handler is run in a worker where isolation is `auto`.
     pub needs_network: bool,
-    /// Whether it deletes stored bytes, by `delete_stored`. Others are not asked to, and their locations stay as they are.
+    /// Whether it deletes stored bytes, by `delete_stored`, which it must have then. Others are not asked to, and their locations
+    /// stay as they are.
     pub deletes: bool,
     /// Whether it unpacks or filters formats that cannot be read front to back: the host then spools the
     /// source to a scratch file first.
@@ -171,6 +172,9 @@ pub struct Request {
     /// named here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
+    /// Whether what the location names is to be deleted: set for `delete_stored`, and for the `probe` before it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub to_delete: bool,
     /// Bounds that hold for hostile input as well.
     pub limits: Limits,
 }

@@ -29,7 +29,7 @@ pub(crate) fn node_limits(config: &Config) -> Result<Arc<NodeLimits>> {
 pub(crate) struct Loaded {
     /// All of them.
     pub(crate) all: Vec<Arc<dyn Handler>>,
-    /// Those that the operator's order has, in that order: only they move bytes.
+    /// Those that the operator's order has, in that order: only they move bytes, and delete.
     pub(crate) ordered: Vec<Arc<dyn Handler>>,
 }
 

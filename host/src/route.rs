@@ -245,6 +245,14 @@ pub(crate) fn hand_on(location: &landfall_handler_api::Location, request: &mut R
     request.location = Some(shown);
 }
 
+/// The bounds that handlers are told.
+pub(crate) fn limits(config: &Config) -> Limits {
+    let mut limits = Limits::default();
+    limits.disk_bytes = config.limits.disk_bytes;
+    limits.disks = config.limits.disks;
+    limits
+}
+
 /// One that needs no location but a login has nothing to do where there is none.
 fn has_its_login(info: &HandlerInfo, image: &Image) -> bool {
     !info.schemes.is_empty() || info.logins.is_empty() || !image.logins.among(&info.logins).is_empty()
@@ -371,9 +379,7 @@ impl Router<'_> {
     fn bare_request(&self) -> Request {
         let mut request = Request::default();
         request.image = Arc::clone(&self.record);
-        request.limits = Limits::default();
-        request.limits.disk_bytes = self.config.limits.disk_bytes;
-        request.limits.disks = self.config.limits.disks;
+        request.limits = limits(self.config);
         request
     }
 

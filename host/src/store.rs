@@ -46,6 +46,7 @@ pub(crate) fn belonging(stores: &[Store], location: &Location, origin: &Origin) 
     // inside a store that of the outer one.
     let fits = |store: &&Store| match path {
         Some(_) => store.store_type == StoreType::File,
+        None if store.store_type == StoreType::Other => store.schemes.contains(&location.scheme()),
         None => StoreType::of_url(&location.url) == Some(store.store_type),
     };
     let named = ["store", "id"]
@@ -140,6 +141,7 @@ mod tests {
         let store = |id: &str, root: &str, mountpoint: &str| Store {
             id: id.into(),
             store_type: StoreType::File,
+            schemes: Vec::new(),
             root: root.into(),
             mountpoint: mountpoint.into(),
             hardlink: false,

@@ -25,7 +25,9 @@ enum {
   /* Refused when the handler is made. */
   CREATE_FAILS, CREATE_LIES,
   /* Loaded, and found by `landfall handlers check`. */
-  CRASH_IN_DESTROY_NULL, PRINTS, LEAKS
+  CRASH_IN_DESTROY_NULL, PRINTS, LEAKS,
+  /* Deletes what it serves; says so, and does not; says that it could, and has no function, which is refused. */
+  DELETES, DELETES_NOTHING, DELETES_WITHOUT
 };
 #ifndef CASE
 #define CASE PLAIN
@@ -70,12 +72,25 @@ static void close_table(void *ctx) { (void)ctx; }
 static const imgh_source source = {
     .struct_size = sizeof(imgh_source), .size = 5, .read = read_table, .close = close_table};
 
+static int is_gone;
+
+static imgh_status not_there(imgh_error *err) { return imgh_fail(err, IMGH_ERR_NOT_FOUND, "gone", "it was deleted"); }
+
+static imgh_status delete_table(imgh_instance *self, imgh_call *call, imgh_str request, imgh_error *err) {
+  (void)self;
+  (void)call;
+  (void)request;
+  if (is_gone) return not_there(err);
+  is_gone = CASE == DELETES;
+  return 0;
+}
+
 static imgh_status open_table(imgh_instance *self, imgh_call *call, imgh_str request, const imgh_source **out,
                               imgh_error *err) {
   (void)self;
   (void)call;
   (void)request;
-  (void)err;
+  if (is_gone) return not_there(err);
   *out = &source;
   return 0;
 }
@@ -101,6 +116,8 @@ static void *before_guard_page(const void *from, size_t size) {
 
 static const imgh_plugin *table(void) {
   static const imgh_str good = IMGH_LITERAL("{\"id\":\"table\",\"kinds\":[\"source\"],\"schemes\":[\"table\"]}");
+  static const imgh_str deletes =
+      IMGH_LITERAL("{\"id\":\"table\",\"kinds\":[\"source\"],\"schemes\":[\"table\"],\"deletes\":true}");
   static const imgh_str not_json = IMGH_LITERAL("{\"id\":");
   static const imgh_str not_utf8 = IMGH_LITERAL("{\"id\":\"\xff\"}");
   static const imgh_str bad_id = IMGH_LITERAL("{\"id\":\"../table\",\"kinds\":[\"source\"]}");
@@ -112,11 +129,13 @@ static const imgh_plugin *table(void) {
   handler.table.info = CASE == INFO_NOT_JSON   ? not_json
                        : CASE == INFO_NOT_UTF8 ? not_utf8
                        : CASE == BAD_ID        ? bad_id
+                       : CASE >= DELETES       ? deletes
                                                : good;
   if (CASE == NULL_INFO) handler.table.info.ptr = NULL;
   handler.table.create = create;
   handler.table.destroy = destroy;
   if (CASE != NO_FUNCTION) handler.table.open = open_table;
+  if (CASE == DELETES || CASE == DELETES_NOTHING) handler.table.delete_stored = delete_table;
 
   plugin.table.struct_size = sizeof plugin.table;
   plugin.table.magic = CASE == BAD_MAGIC ? 0x12345678u : IMGH_MAGIC;

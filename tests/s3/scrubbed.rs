@@ -51,7 +51,7 @@ pub(super) fn objects(world: &World) {
 
     configure("");
     let refused = scrub();
-    assert!(refused.stdout.contains("bucket-not-allowed"), "{}", refused.stdout);
+    assert!(refused.stdout.contains("delete_buckets"), "{}", refused.stdout);
     assert_eq!(listed(), before);
 
     configure(&format!("delete_buckets = [{:?}]", bucket.name));

@@ -57,10 +57,18 @@ impl<'w> Site<'w> {
         fs::write(self.depot.sandbox.home(&format!("records/{id}.json")), record.to_string()).unwrap();
     }
 
-    fn status(&self, id: &str) -> String {
+    fn location(&self, id: &str) -> Value {
         let text = fs::read(self.depot.sandbox.home(&format!("records/{id}.json"))).unwrap();
         let record: Value = serde_json::from_slice(&text).unwrap();
-        record["locations"][0]["status"].as_str().unwrap().to_owned()
+        record["locations"][0].clone()
+    }
+
+    fn status(&self, id: &str) -> String {
+        self.location(id)["status"].as_str().unwrap().to_owned()
+    }
+
+    fn is_begun(&self, id: &str) -> bool {
+        self.location(id).get("deletion_began").is_some()
     }
 
     fn scrub(&self, more: &[&str]) -> Answer {
@@ -122,7 +130,11 @@ pub(super) fn objects(world: &World) {
     // Not before the operator says where.
     site.allow("");
     let refused = site.scrub(&[]);
-    assert_eq!(outcome(&refused, "plain"), ("failed".to_owned(), "container-not-allowed".to_owned()));
+    for object in pending {
+        assert_eq!(outcome(&refused, object).0, "not-allowed", "{:#}", refused.document());
+        assert!(!site.is_begun(object));
+    }
+    assert!(refused.stdout.contains("delete_containers"), "{}", refused.stdout);
     assert_eq!(site.listed(), before);
     site.allow(&format!("delete_containers = [{:?}]", site.container));
 
@@ -139,6 +151,8 @@ pub(super) fn objects(world: &World) {
     for object in ["greedy", "eager", "wide"] {
         assert_eq!(outcome(&answer, object), ("failed".to_owned(), "foreign-segment".to_owned()), "{object}");
         assert_eq!(site.status(object), "pending_delete");
+        // Nothing of it was touched: it can be restored.
+        assert!(!site.is_begun(object));
     }
     assert_eq!(outcome(&answer, "shared").0, "shared");
     let is_gone = |name: &String| {

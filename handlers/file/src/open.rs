@@ -11,7 +11,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use landfall_handler_api::{Call, Error, ErrorKind, HandlerStatus, Result, Scope, Sink, Source, StoreRef, async_trait};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, fsync, open, openat2, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, fsync, open, openat, openat2, statat, unlinkat,
+};
 use rustix::io::Errno;
 
 /// Bytes that are read at once, for readers that cannot use the descriptor.
@@ -47,14 +49,22 @@ pub(crate) fn delete_in(store: &StoreRef, path: &str) -> Result<()> {
         let message = format!("{path} is not beneath {}, the root of store {:?}", store.root, store.id);
         return Err(Error::new(ErrorKind::Denied, "outside-store", message));
     };
-    let mountpoint = open_mountpoint(store)?;
+    let mountpoint = open_mountpoint(store).map_err(unavailable)?;
     let (parent, name) = rest.rsplit_once('/').unwrap_or((".", &rest));
     if name.is_empty() {
         return Err(denied("not-a-regular-file", path, "is the root of its store"));
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = openat2(mountpoint, parent, flags, Mode::empty(), BENEATH).map_err(|errno| refused(errno, path))?;
-    let found = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| refused(errno, path))?;
+    // A store that is not mounted has no file either; but nothing of it is gone.
+    let missing = |errno| match refused(errno, path) {
+        error if error.kind() == ErrorKind::NotFound && is_empty(&mountpoint) => {
+            let message = format!("{} is empty: whether the store is mounted there is not known", store.mountpoint);
+            Error::new(ErrorKind::Unavailable, "store-empty", message)
+        }
+        error => error,
+    };
+    let directory = openat2(&mountpoint, parent, flags, Mode::empty(), BENEATH).map_err(missing)?;
+    let found = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(missing)?;
     let kind = FileType::from_raw_mode(found.st_mode);
     if kind != FileType::RegularFile {
         return Err(denied("not-a-regular-file", path, &format!("is no regular file but {}", name_of(kind))));
@@ -64,6 +74,24 @@ pub(crate) fn delete_in(store: &StoreRef, path: &str) -> Result<()> {
         errno => os(errno, format_args!("delete {path}")),
     })?;
     fsync(&directory).map_err(|errno| os(errno, format_args!("sync the directory of {path}")))
+}
+
+/// A mountpoint that is not there is no answer of the store.
+fn unavailable(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => Error::new(ErrorKind::Unavailable, "store-unavailable", error.message().to_owned()),
+        _ => error,
+    }
+}
+
+/// Whether nothing at all is in the directory; also when that cannot be told.
+fn is_empty(directory: &OwnedFd) -> bool {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let entries = openat(directory, ".", flags, Mode::empty()).and_then(Dir::new);
+    let is_something = |name: &[u8]| !matches!(name, b"." | b".." | b"lost+found");
+    !entries.is_ok_and(|mut entries| {
+        entries.any(|entry| entry.is_ok_and(|entry| is_something(entry.file_name().to_bytes())))
+    })
 }
 
 /// What is left of `path` below `root`, compared component by component, or `None` when it is elsewhere.

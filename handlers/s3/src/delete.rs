@@ -20,10 +20,7 @@ pub(crate) async fn delete(
     named_by_caller: bool,
     system: &dyn SystemTrust,
 ) -> Result<()> {
-    if !settings.delete_buckets.allow(&url.bucket) {
-        let message = "nothing is deleted in this bucket: see delete_buckets in [handler.s3]";
-        return Err(Error::new(ErrorKind::Denied, "bucket-not-allowed", message));
-    }
+    admit(url, settings)?;
     let object = Object::new(url, settings.format, &settings.region)?;
     let access = Access::of(url, settings, named_by_caller);
     let target = match &access.credentials {
@@ -39,4 +36,13 @@ pub(crate) async fn delete(
         StatusCode::NOT_FOUND => Err(Error::new(ErrorKind::NotFound, "http-404", "the object is not there")),
         status => Err(access.explain(refused(status, &reply.headers))),
     }
+}
+
+/// Refuses what is in none of the buckets that the setting names.
+pub(crate) fn admit(url: &S3Url, settings: &Settings) -> Result<()> {
+    if settings.delete_buckets.allow(&url.bucket) {
+        return Ok(());
+    }
+    let message = "nothing is deleted in this bucket: see delete_buckets in [handler.s3]";
+    Err(Error::new(ErrorKind::Denied, "bucket-not-allowed", message))
 }

@@ -8,7 +8,7 @@ use landfall_handler_api::{
 };
 
 use crate::config::{Config, Settings};
-use crate::delete::delete;
+use crate::delete::{admit, delete};
 use crate::open::open;
 use crate::url::S3Url;
 
@@ -45,6 +45,12 @@ impl ImageHandler for S3Handler {
             Some(location) if !SCHEMES.contains(&location.scheme().as_str()) => {
                 Probe::no("the location is none of s3://, s3+http:// and s3+https://")
             }
+            Some(location) if request.to_delete => match S3Url::parse(&location.url, self.settings.secure) {
+                Ok(url) => {
+                    admit(&url, &self.settings).map_or_else(|error| Probe::no(error.message()), |()| Probe::yes())
+                }
+                Err(_) => Probe::yes(),
+            },
             // What is wrong with it can only be told of the whole URL.
             Some(_) => Probe::yes(),
         }

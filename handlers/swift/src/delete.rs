@@ -49,14 +49,24 @@ pub(crate) async fn delete(account: &Account, name: &ObjectName, only: &Containe
             return Err(foreign());
         }
     }
-    for segment in &segments {
+    for (number, segment) in segments.iter().enumerate() {
         call.check()?;
         match delete_one(account, segment, call).await {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) if number > 0 => return Err(halfway(error)),
+            outcome => outcome?,
         }
     }
-    delete_one(account, name, call).await
+    let outcome = delete_one(account, name, call).await;
+    if segments.is_empty() { outcome } else { outcome.map_err(halfway) }
+}
+
+/// To be denied means that nothing was touched.
+fn halfway(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Denied => Error::new(ErrorKind::Unavailable, "halfway", error.message().to_owned()),
+        _ => error,
+    }
 }
 
 async fn delete_one(account: &Account, name: &ObjectName, call: &Call) -> Result<()> {
@@ -68,7 +78,8 @@ async fn delete_one(account: &Account, name: &ObjectName, call: &Call) -> Result
     }
 }
 
-fn admit(only: &Containers, name: &ObjectName) -> Result<()> {
+/// Refuses what is in none of these containers.
+pub(crate) fn admit(only: &Containers, name: &ObjectName) -> Result<()> {
     if only.allow(name.container()) {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use landfall_handler_api::{
 
 use crate::account::Account;
 use crate::config::{Config, Settings};
-use crate::delete::delete;
+use crate::delete::{admit, delete};
 use crate::name::ObjectName;
 use crate::open::open;
 use crate::url::{AccountUrl, SwiftUrl};
@@ -44,6 +44,13 @@ impl ImageHandler for SwiftHandler {
         let Some(location) = &request.location else { return Probe::no("the request has no location") };
         if !SCHEMES.contains(&location.scheme().as_str()) {
             return Probe::no("the location is none of swift://, swift+http://, swift+https:// and swift+config://");
+        }
+        // The container can be told without the credentials that were taken out.
+        let named = || SwiftUrl::parse(&location.url.replacen("://***@", "://***:***@", 1));
+        if let (true, Ok(url)) = (request.to_delete, named())
+            && let Err(error) = admit(&self.settings.delete_containers, &url.name)
+        {
+            return Probe::no(error.message());
         }
         match SwiftUrl::parse(&location.url).map(|url| url.account) {
             Ok(AccountUrl::Reference(name)) => match &self.settings.references {
@@ -128,6 +135,20 @@ mod tests {
         assert!(reason(&known, "swift+config://re\u{202e}f/c/o").unwrap().contains(r"re\u{202e}f"));
         assert!(reason(&bare, "http://host/c/o").is_some());
         assert!(bare.probe(&Request::default()).reason.is_some());
+    }
+
+    #[test]
+    fn it_says_where_it_deletes_nothing() {
+        let allowed = handler(json!({"delete_containers": ["c"]}));
+        for form in ["swift+http://***@host/v3/", "swift://host/v1/AUTH_x/", "swift+https://***@host/"] {
+            for (container, accepts) in [("c", true), ("d", false)] {
+                let mut request = Request::default();
+                request.location = Some(Location::from_url(format!("{form}{container}/o")));
+                assert!(allowed.probe(&request).accepts);
+                request.to_delete = true;
+                assert_eq!(allowed.probe(&request).accepts, accepts, "{form}{container}");
+            }
+        }
     }
 
     #[test]

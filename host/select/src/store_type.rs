@@ -27,12 +27,14 @@ pub enum StoreType {
     Vmware,
     /// `s3`: schemes `s3`, `s3+http` and `s3+https`.
     S3,
+    /// `other`: every other scheme.
+    Other,
 }
 
 impl StoreType {
     /// Every store type.
     pub const ALL: &'static [Self] =
-        &[Self::File, Self::Http, Self::Rbd, Self::Swift, Self::Cinder, Self::Vmware, Self::S3];
+        &[Self::File, Self::Http, Self::Rbd, Self::Swift, Self::Cinder, Self::Vmware, Self::S3, Self::Other];
 
     /// Its name in a configuration.
     #[must_use]
@@ -45,10 +47,11 @@ impl StoreType {
             Self::Cinder => "cinder",
             Self::Vmware => "vmware",
             Self::S3 => "s3",
+            Self::Other => "other",
         }
     }
 
-    /// The URL schemes of its locations, in lower case.
+    /// The URL schemes of its locations, in lower case. Those of `other` are all that no type has.
     #[must_use]
     pub const fn schemes(self) -> &'static [&'static str] {
         match self {
@@ -59,19 +62,20 @@ impl StoreType {
             Self::Cinder => &["cinder"],
             Self::Vmware => &["vsphere"],
             Self::S3 => &["s3", "s3+http", "s3+https"],
+            Self::Other => &[],
         }
     }
 
-    /// The store type of a location's URL, by its scheme in any case; none if no store type has it.
+    /// The store type of a location's URL, by its scheme in any case; none if what stands there is no scheme (RFC 3986, 3.1).
     #[must_use]
     pub fn of_url(url: &str) -> Option<Self> {
         let Some((scheme, _)) = url.split_once("://") else {
             return Some(Self::File);
         };
-        Self::ALL.iter().copied().find(|store| {
-            let mut schemes = store.schemes().iter();
-            schemes.any(|known| known.eq_ignore_ascii_case(scheme))
-        })
+        let has_it = |store: &Self| store.schemes().iter().any(|known| known.eq_ignore_ascii_case(scheme));
+        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        Self::ALL.iter().copied().find(has_it).or(is_scheme.then_some(Self::Other))
     }
 }
 
@@ -146,7 +150,7 @@ mod tests {
             ("file:/srv/a", Some(StoreType::File)),
             ("", Some(StoreType::File)),
             ("swift+config://ref/c/o", Some(StoreType::Swift)),
-            ("ftp://h/a", None),
+            ("ftp://h/a", Some(StoreType::Other)),
             ("://h/a", None),
             (" file:///a", None),
         ];
@@ -166,7 +170,7 @@ mod tests {
             [
                 (None, "store type rbd (not preferred)"),
                 (Some(1.0), "store type swift (2nd of 2 preferred)"),
-                (None, "store type unknown (not preferred)"),
+                (None, "store type other (not preferred)"),
                 (Some(0.0), "store type file (1st of 2 preferred)"),
             ]
         );

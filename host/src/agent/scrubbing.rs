@@ -31,7 +31,7 @@ fn scrub(core: &Core, cancel: &Cancel) {
     let setup = core.setup();
     let scrub = Scrub {
         config: &setup.config,
-        handlers: &setup.all,
+        handlers: &setup.ordered,
         cancel,
         delay: setup.config.agent.scrub_delay,
         most: MOST,

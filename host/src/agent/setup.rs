@@ -20,7 +20,7 @@ pub(crate) struct Setup {
     pub(crate) config: Config,
     /// All handlers that are loaded.
     pub(crate) all: Vec<Arc<dyn Handler>>,
-    /// Those that move bytes, in the operator's order.
+    /// Those that move bytes and delete, in the operator's order.
     pub(crate) ordered: Vec<Arc<dyn Handler>>,
     /// What all processes of the node may use at once.
     pub(crate) limits: Arc<NodeLimits>,

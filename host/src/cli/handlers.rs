@@ -55,6 +55,9 @@ pub(super) fn list(config: Option<&Path>, json: bool, binary: PathBuf) -> Result
         if !info.logins.is_empty() {
             show::line(format_args!("     is given the logins {}", printable(&info.logins.join(", "))))?;
         }
+        if info.deletes {
+            show::line("     deletes stored bytes, for `landfall scrub`")?;
+        }
         if let Some(trouble) = status(handler.as_ref(), config.limits.stall) {
             show::line(format_args!("     not ready: {}", printable(&trouble)))?;
         }
@@ -141,6 +144,7 @@ pub(super) fn inspect(file: &Path, json: bool, binary: &Path) -> Result<()> {
         let moves = info.kinds.iter().any(|kind| matches!(kind, HandlerKind::Source | HandlerKind::Transfer));
         let traits = [
             (info.needs_network, "speaks to the network"),
+            (info.deletes, "deletes stored bytes, for `landfall scrub`"),
             (info.ranged_input, "reads its input at any offset"),
             (moves && info.schemes.is_empty(), "needs no location, and is tried after all of them"),
         ];
@@ -164,6 +168,7 @@ pub(super) fn check(options: &CheckOptions, config: Option<&Path>, json: bool, b
         file: absolute(&options.file)?,
         configs: configs.map(|(id, section)| (id.clone(), section.config.clone())).collect(),
         target: options.url.as_ref().map(|url| target(url, config.as_ref())).transpose()?,
+        delete: options.delete,
         sample: sample(options)?,
     };
     let mut findings = Vec::new();

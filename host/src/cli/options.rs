@@ -263,6 +263,10 @@ pub(super) struct CheckOptions {
     #[arg(long, value_name = "URL")]
     pub(super) url: Option<String>,
 
+    /// Delete what --url names, as the last thing, to try the handlers that delete: give it a copy
+    #[arg(long, requires = "url")]
+    pub(super) delete: bool,
+
     /// Stored bytes, to be inflated or unpacked by the handlers of the format that --as says
     #[arg(long, value_name = "FILE", requires = "sample_format")]
     pub(super) sample: Option<PathBuf>,

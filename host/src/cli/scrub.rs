@@ -25,7 +25,7 @@ pub(super) fn scrub(
     let cancel = Cancel::new()?;
     signals::cancel_on_signals(&cancel)?;
     let ledger = open_ledger(&config)?;
-    let handlers = load_handlers(&config, &ledger, binary).all;
+    let handlers = load_handlers(&config, &ledger, binary).ordered;
     let scrub = Scrub {
         config: &config,
         handlers: &handlers,

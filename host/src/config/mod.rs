@@ -149,6 +149,8 @@ pub struct Store {
     pub id: String,
     /// The kind of store.
     pub store_type: StoreType,
+    /// URL schemes of its locations, in lower case; empty unless the type is `other`.
+    pub schemes: Vec<String>,
     /// The directory that paths of the store's locations begin with: absolute, without `..`. Empty unless the type is
     /// `file`.
     pub root: PathBuf,

@@ -156,10 +156,13 @@ pub(super) struct RawLimits {
 pub(super) struct RawStore {
     /// The store's id, as `metadata.store` or `metadata.id` of locations spell it.
     pub(super) id: String,
-    /// The kind of store, by Glance's names.
+    /// The kind of store, by Glance's names, or `other`.
     #[serde(rename = "type")]
     #[schemars(schema_with = "store_type_schema")]
     pub(super) store_type: String,
+    /// For `other`: the URL schemes of its locations, in small letters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) schemes: Vec<String>,
     /// For `file`: the directory that `file://` locations of the store begin with, as the image service sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) root: Option<String>,

@@ -155,6 +155,7 @@ fn written_store(store: &Store) -> RawStore {
     RawStore {
         id: store.id.clone(),
         store_type: store.store_type.name().to_owned(),
+        schemes: store.schemes.clone(),
         root: path(&store.root),
         mountpoint: path(&store.mountpoint),
         hardlink: store.hardlink,

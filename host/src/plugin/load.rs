@@ -213,6 +213,9 @@ fn check_info(info: &HandlerInfo, table: &imgh_handler) -> Result<(), Refusal> {
     if table.create.is_none() || table.destroy.is_none() {
         return bad(format!("{id} has no create or no destroy"));
     }
+    if info.deletes && table.delete_stored.is_none() {
+        return bad(format!("{id} says that it deletes, and has no delete_stored"));
+    }
     for kind in &info.kinds {
         let there = match kind {
             HandlerKind::Transfer => table.transfer.is_some(),

@@ -18,19 +18,20 @@ use landfall_select::LocationStatus;
 
 use crate::cancel::Cancel;
 use crate::catalog::{Edit, LockedCatalogs, edit, location_name, location_status};
+use crate::cloud::Logins;
 use crate::config::Config;
 use crate::plugin::Handler;
 use crate::redact;
 
 pub(crate) use report::{Outcome, Scrubbed};
 
-use due::{Candidate, candidates};
+use due::{Candidate, candidates, keep, keep_failed};
 
 /// How a scrub is done.
 pub(crate) struct Scrub<'a> {
     /// The configuration.
     pub(crate) config: &'a Config,
-    /// All handlers that are loaded.
+    /// The handlers that are used, in the operator's order.
     pub(crate) handlers: &'a [Arc<dyn Handler>],
     /// Stops it between two locations, and a deletion as its handler allows.
     pub(crate) cancel: &'a Cancel,
@@ -48,21 +49,21 @@ impl Scrub<'_> {
     /// Scrubs once. What could not be done is in what is given; an error is why nothing was begun.
     pub(crate) fn run(&self) -> Result<Vec<Scrubbed>> {
         let now = Timestamp::now();
+        let logins = Logins::for_stores(self.config);
         let mut all = {
             let catalogs = LockedCatalogs::lock(self.config, self.cancel)?;
-            let mut all = candidates(&catalogs.records()?, self.config, now, self.delay);
+            let (mut all, users) = candidates(&catalogs.records()?, self.config, now, self.delay);
+            // What nobody deletes is left as it is, and can still be restored.
+            delete::assign(self, &logins, &mut all)?;
+            keep(&mut all, users, self.most);
             let due = all.iter_mut().filter(|candidate| candidate.scrubbed.outcome == Outcome::Due);
-            for (number, candidate) in due.enumerate() {
-                if number >= self.most {
-                    candidate.scrubbed.outcome =
-                        Outcome::Later { reason: format!("{} are enough for once", self.most) };
-                } else if !self.dry_run {
-                    // Whatever else may happen, it cannot be restored any more.
-                    if let Err(error) = self.begin(&catalogs, candidate, now) {
-                        candidate.scrubbed.outcome = Outcome::failed(&error);
-                    }
+            for candidate in due.filter(|_| !self.dry_run) {
+                // Whatever else may happen, it cannot be restored any more.
+                if let Err(error) = self.begin(&catalogs, candidate, now) {
+                    candidate.scrubbed.outcome = Outcome::failed(&error);
                 }
             }
+            keep_failed(&mut all);
             all
         };
         if !self.dry_run {
@@ -71,7 +72,7 @@ impl Scrub<'_> {
                 if number > 0 {
                     self.cancel.sleep(self.pause);
                 }
-                candidate.scrubbed.outcome = match self.cancel.check().and_then(|()| self.finish(candidate)) {
+                candidate.scrubbed.outcome = match self.cancel.check().and_then(|()| self.finish(candidate, &logins)) {
                     Ok(()) => Outcome::Deleted,
                     Err(error) => Outcome::failed(&error),
                 };
@@ -80,20 +81,36 @@ impl Scrub<'_> {
         Ok(all.into_iter().map(|candidate| candidate.scrubbed).collect())
     }
 
-    fn begin(&self, catalogs: &LockedCatalogs<'_>, candidate: &Candidate, now: Timestamp) -> Result<()> {
-        // What nobody can delete is left as it is, and can still be restored.
-        delete::handlers(self.handlers, &candidate.location)?;
-        catalogs.change(&candidate.scrubbed.catalog, &candidate.scrubbed.image, self.cancel, |record| {
+    fn begin(&self, catalogs: &LockedCatalogs<'_>, candidate: &mut Candidate, now: Timestamp) -> Result<()> {
+        let (catalog, image) = (&candidate.scrubbed.catalog, &candidate.scrubbed.image);
+        let is_first = catalogs.change(catalog, image, self.cancel, |record| {
+            // Who goes on with what another one began says so: that one cannot take it back any more.
+            let before = pending(record, &candidate.scrubbed.location)?.deletion_began.replace(now.to_string());
+            Ok(before.is_none())
+        })?;
+        candidate.began = is_first.then(|| now.to_string());
+        Ok(())
+    }
+
+    /// Nothing was touched, and nobody else has begun: it can be restored again.
+    fn take_back(&self, candidate: &Candidate, began: &str) -> Result<()> {
+        let catalogs = LockedCatalogs::lock(self.config, self.cancel)?;
+        let (catalog, image) = (&candidate.scrubbed.catalog, &candidate.scrubbed.image);
+        catalogs.change(catalog, image, self.cancel, |record| {
             let location = pending(record, &candidate.scrubbed.location)?;
-            if location.deletion_began.is_none() {
-                location.deletion_began = Some(now.to_string());
+            if location.deletion_began.as_deref() == Some(began) {
+                location.deletion_began = None;
             }
             Ok(())
         })
     }
 
-    fn finish(&self, candidate: &Candidate) -> Result<()> {
-        match delete::delete(self, candidate) {
+    fn finish(&self, candidate: &Candidate, logins: &Logins) -> Result<()> {
+        match delete::delete(self, logins, candidate) {
+            Err(error) if error.kind() == ErrorKind::Denied => {
+                candidate.began.as_ref().map_or(Ok(()), |began| self.take_back(candidate, began))?;
+                return Err(error);
+            }
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }

@@ -62,8 +62,42 @@ impl Judge<'_> {
             let label = "any image record could then name any file of this node";
             self.bad_with_help(&at.key(key), message, label, "give the directory that holds the images");
         }
-        let RawStore { hardlink, verify, combine, delete, .. } = raw;
-        Store { id: raw.id, store_type, root, mountpoint, hardlink, verify, combine, delete }
+        self.schemes(at, store_type, &raw.schemes);
+        let RawStore { schemes, hardlink, verify, combine, delete, .. } = raw;
+        Store { id: raw.id, store_type, schemes, root, mountpoint, hardlink, verify, combine, delete }
+    }
+
+    fn schemes(&mut self, at: &At, store_type: StoreType, schemes: &[String]) {
+        let key = at.key("schemes");
+        if store_type != StoreType::Other {
+            if !schemes.is_empty() {
+                self.bad(&key, "this store cannot have `schemes`", "only a store of type `other` has them");
+            }
+            return;
+        }
+        if schemes.is_empty() {
+            self.bad(at, "`schemes` are missing", "a store of type `other` needs the URL schemes of its locations");
+        }
+        for (index, scheme) in schemes.iter().enumerate() {
+            let is_lower = !scheme.bytes().any(|byte| byte.is_ascii_uppercase());
+            match StoreType::of_url(&format!("{scheme}://")) {
+                Some(StoreType::Other) if is_lower => {}
+                Some(StoreType::Other) | None => {
+                    self.bad(
+                        &key.index(index),
+                        "this is no URL scheme",
+                        "a letter, then letters, digits and +-., all small",
+                    );
+                }
+                Some(known) => {
+                    self.bad(
+                        &key.index(index),
+                        "this scheme has a type",
+                        format!("it is that of stores of type `{known}`"),
+                    );
+                }
+            }
+        }
     }
 
     pub(super) fn catalogs(

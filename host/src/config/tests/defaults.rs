@@ -172,6 +172,7 @@ fn everything_written_is_taken() {
     let store = |id: &str, store_type| Store {
         id: id.to_owned(),
         store_type,
+        schemes: Vec::new(),
         root: PathBuf::new(),
         mountpoint: PathBuf::new(),
         hardlink: false,

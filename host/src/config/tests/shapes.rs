@@ -276,7 +276,7 @@ error: unknown `type`
  --> landfall.toml:6:8
   |
 6 | type = "flie"
-  |        ^^^^^^ known are `file`, `http`, `rbd`, `swift`, `cinder`, `vmware`, `s3`
+  |        ^^^^^^ known are `file`, `http`, `rbd`, `swift`, `cinder`, `vmware`, `s3`, `other`
   |
   = help: did you mean "file"?
 

@@ -309,7 +309,7 @@ error: `selection` has a bad criterion
  --> landfall.toml:1:55
   |
 1 | selection = ["wieght", "weight", { store-type = [] }, { store-type = ["flie"] }, 7]
-  |                                                       ^^^^^^^^^^^^^^^^^^^^^^^^^ unknown store type "flie", known are file, http, rbd, swift, cinder, vmware, s3
+  |                                                       ^^^^^^^^^^^^^^^^^^^^^^^^^ unknown store type "flie", known are file, http, rbd, swift, cinder, vmware, s3, other
 
 error: `selection` has a bad criterion
  --> landfall.toml:1:82

@@ -14,11 +14,12 @@ use super::super::load::{Loaded, load};
 use super::super::scan::be_expendable;
 use super::super::settings;
 use super::super::{SETUP_LIMIT, open_alone};
+use super::deletion::try_deletion;
 use super::findings::{Findings, Outcome, described};
 use super::sample::Sample;
 use super::surroundings::descriptors;
 use super::traces::{Traces, named};
-use super::trials::{GRACE, try_handler};
+use super::trials::{GRACE, own, try_handler};
 use super::{CheckJob, Verdict};
 use crate::complaint::complain;
 use crate::worker::{keep_heap_small, lower};
@@ -69,6 +70,7 @@ fn run() -> std::io::Result<()> {
         conduct(&mut findings, &mut traces, open, |findings, traces| {
             round(findings, &loaded, &job, sample.as_ref(), traces)
         })?;
+        deletions(&mut findings, &loaded, &job)?;
         findings.run("silence", || traces.silence())?;
     }
     findings.done()
@@ -113,6 +115,24 @@ fn round(
         let open = descriptors(usize::MAX);
         try_one(findings, loaded, number, job, sample)?;
         traces.note(&handler.info.id, descriptors(open) > open);
+    }
+    findings.handler = None;
+    Ok(())
+}
+
+/// What deletes is tried at the end, and once.
+fn deletions(findings: &mut Findings, loaded: &Loaded, job: &CheckJob) -> std::io::Result<()> {
+    for (shape, table) in loaded.shape.handlers.iter().zip(&loaded.tables).filter(|(shape, _)| shape.info.deletes) {
+        findings.handler = Some(shape.info.id.clone());
+        let make = || {
+            let given = job.configs.get(&shape.info.id).cloned().unwrap_or_else(|| json!({}));
+            let settings = settings::with_files(given, &shape.info.file_settings)
+                .map_err(|refusal| Error::new(ErrorKind::Invalid, refusal.code.clone(), refusal.reason))?;
+            let plugin = loaded.shape.identity(&job.file);
+            InlineHandler::create(shape.info.clone(), plugin, *table, &settings, SETUP_LIMIT, GRACE)
+        };
+        let target = job.target.as_ref().filter(|_| job.delete).and_then(|target| own(target, &shape.info));
+        try_deletion(findings, make, target.as_ref())?;
     }
     findings.handler = None;
     Ok(())

@@ -5,6 +5,7 @@
 
 mod child;
 mod collected;
+mod deletion;
 mod filters;
 mod findings;
 mod reads;
@@ -53,6 +54,8 @@ pub(crate) struct CheckJob {
     pub(crate) configs: BTreeMap<String, Value>,
     /// A location that is there, for the handlers of its scheme.
     pub(crate) target: Option<Target>,
+    /// Whether what the location names may be deleted, to try that.
+    pub(crate) delete: bool,
     /// Bytes for the filters and unpackers of their format.
     pub(crate) sample: Option<SampleFile>,
 }

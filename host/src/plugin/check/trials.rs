@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use landfall_handler_api::{ErrorKind, HandlerKind, Location, Request, Result};
+use landfall_handler_api::{ErrorKind, HandlerInfo, HandlerKind, Location, Request, Result};
 
 use super::super::backend::{CallContext, Handler};
 use super::super::inline::InlineHandler;
@@ -66,6 +66,17 @@ fn request(url: &str) -> Request {
     request
 }
 
+/// The location, where the handler has its scheme. As in a placement, it is given the logins that it says that it uses.
+pub(super) fn own(target: &Target, info: &HandlerInfo) -> Option<Target> {
+    let location = target.request.location.as_ref()?;
+    info.schemes.contains(&location.scheme()).then(|| {
+        let mut own = target.clone();
+        own.logins.retain(|name, _| info.logins.contains(name));
+        own.request.secrets.extend(own.logins.keys().cloned());
+        own
+    })
+}
+
 /// Probes, opens, reads, transfers, filters, unpacks and asks for the status.
 pub(super) fn try_handler(
     findings: &mut Findings,
@@ -75,17 +86,7 @@ pub(super) fn try_handler(
     sample: Option<&Sample>,
 ) -> std::io::Result<()> {
     let info = handler.info();
-    let ours = |target: &&Target| {
-        let location = target.request.location.as_ref();
-        location.is_some_and(|location| info.schemes.contains(&location.scheme()))
-    };
-    // As in a placement, it is given what it says that it uses.
-    let own = target.filter(ours).map(|target| {
-        let mut own = target.clone();
-        own.logins.retain(|name, _| info.logins.contains(name));
-        own.request.secrets.extend(own.logins.keys().cloned());
-        own
-    });
+    let own = target.and_then(|target| own(target, info));
     let target = own.as_ref();
     for login in info.logins.iter().filter(|login| !LOGINS.contains(&login.as_str())) {
         let login = printable(login);
