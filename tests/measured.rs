@@ -21,6 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         case("three_origins_whose_rates_change", changing),
         case("what_fails_goes_behind", failing),
+        case("a_wrong_image_says_nothing_of_its_store", wrong),
         case("rules_may_speak_of_what_was_measured", rules),
         case("what_was_measured_is_no_condition", broken),
     ]
@@ -126,6 +127,23 @@ fn changing(world: &World) {
 }
 
 /// A location that refuses goes behind one that is slower, and is not asked again at once.
+/// Whoever makes an image that is wrong, or a record of one that is not there, changes nothing for others' images.
+fn wrong(world: &World) {
+    let other = Content::new(IMAGE.size, 82);
+    let good = FaultServer::honest(IMAGE);
+    let bad = FaultServer::honest(other);
+    let mut site = Site::new(world, "selection = [\"fastest\"]", "", &[bad.url("/image"), good.url("/image")]);
+    let placed = site.place();
+    assert_eq!(placed["attempts"][0]["kind"], "corrupt", "{placed:#}");
+    let failing = |site: &Site<'_>| {
+        let plan = site.plan();
+        let planned = plan["decision"]["planned"].as_array().unwrap().clone();
+        let own = planned.iter().find(|planned| planned["locations"][0] == bad.url("/image")).unwrap();
+        own["predicted"]["failing"].as_f64().unwrap_or_else(|| panic!("{plan:#}"))
+    };
+    assert!(failing(&site) < 0.05, "{}", failing(&site));
+}
+
 fn failing(world: &World) {
     let closed = ClosedPort::new();
     let server = FaultServer::honest(IMAGE);

@@ -27,6 +27,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("a_location_comes_back_until_its_bytes_go", restored),
         case("a_record_that_cannot_be_read_stops_it", unreadable).mode_independent(),
         case("a_store_that_is_not_mounted", unmounted),
+        case("a_direct_url_is_a_location", direct).mode_independent(),
         case("by_the_handlers_that_are_used", used).mode_independent(),
         case("what_goes_at_once", bounded).mode_independent(),
         case("two_scrubbers_at_once", two).mode_independent(),
@@ -344,6 +345,24 @@ fn unmounted(world: &World) {
     site.image(0, "b", &[(site.url("gone"), "pending_delete", Some(LONG_AGO))]);
     site.scrub(&[]).success();
     assert_eq!(site.statuses(0, "b"), ["deleted"]);
+}
+
+/// Of a record that has no other, it is the location.
+fn direct(world: &World) {
+    let site = Site::new(world, Fs::Temp);
+    let url = site.store("disk");
+    site.image(0, "a", &[(url.clone(), "pending_delete", Some(LONG_AGO))]);
+    site.image(1, "b", &[]);
+    let mut record = site.record(1, "b");
+    record["direct_url"] = json!(url);
+    fs::write(site.file(1, "b"), record.to_string()).unwrap();
+    assert_eq!(outcomes(site.scrub(&[]).success())["a/disk"], "shared");
+    assert_eq!(site.stored(), ["disk"]);
+    // Of one that has others, it is not looked at.
+    record["locations"] = json!([{ "url": site.store("other"), "metadata": {} }]);
+    fs::write(site.file(1, "b"), record.to_string()).unwrap();
+    assert_eq!(outcomes(site.scrub(&[]).success())["a/disk"], "deleted");
+    assert_eq!(site.stored(), ["other"]);
 }
 
 /// What the operator left out deletes nothing, and a dry run says so too.

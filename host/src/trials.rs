@@ -247,9 +247,12 @@ impl<'a> Trials<'a> {
 
     /// Keeps what came of the attempt for predictions, where that says something of its source.
     fn measure(&self, current: &Current, seconds: f64, error: Option<&Error>) {
-        let is_the_sources = |error: &Error| {
-            matches!(error.scope(), Scope::Location | Scope::Handler)
-                && !matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::NoSpace)
+        let is_shaped = !current.attempt.shaping.is_none();
+        // Others' images come from there too: what whoever made this one, or its record, can bring about is not held against it.
+        let is_the_sources = |error: &Error| match error.kind() {
+            ErrorKind::Unavailable | ErrorKind::Io => matches!(error.scope(), Scope::Location | Scope::Handler),
+            ErrorKind::Crashed => !is_shaped,
+            _ => false,
         };
         // Of several at once nobody knows how each would be alone.
         let says_something = error.map_or(current.companions.is_empty(), is_the_sources);
@@ -259,7 +262,7 @@ impl<'a> Trials<'a> {
         let is_left = error.is_some_and(|error| error.code() == SLOWER);
         let failure = error.map(Error::code).filter(|_| !is_left);
         // A count of bytes on the way is one of stored bytes where nothing takes them apart.
-        let counted = current.clock.counted().filter(|_| current.attempt.shaping.is_none() || failure.is_some());
+        let counted = current.clock.counted().filter(|_| !is_shaped || failure.is_some());
         let sample = Sample {
             at: seconds_since_1970(SystemTime::now()),
             bytes: counted.unwrap_or(current.bytes),

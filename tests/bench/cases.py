@@ -24,6 +24,8 @@ class Result:
     pairs: list = field(default_factory=list)
     # Of cases without a peer: (what, sample).
     singles: list = field(default_factory=list)
+    # Of what no clock measures: (what, seconds that were computed, times those of the yardstick); the first is what the target is about.
+    computed: list = field(default_factory=list)
     # What of the samples the target is about: `wall` or `processor`.
     of: str = "wall"
     # Of the machine, over the minute before it began.

@@ -3,7 +3,6 @@
 import subprocess
 
 from cases import Result
-from place import Sample
 
 LIMIT = 1.05
 NAMES = {"Oracle": "an oracle that knows all rates", "Fastest": "`fastest`", "Weights": "fixed weights",
@@ -20,10 +19,10 @@ def simulation(place):
         seconds[weather, policy] = float(total)
     ratio = seconds["usual", "Fastest"] / seconds["usual", "Oracle"]
     beaten = all(seconds["usual", policy] > seconds["usual", "Fastest"] for policy in ("Weights", "RoundRobin", "Greedy"))
-    singles = []
-    for (weather, policy), total in seconds.items():
-        times = total / seconds[weather, "Oracle"]
-        singles.append((f"{weather} weather: {NAMES[policy]}, {times:.3f} x the oracle's seconds", Sample(total, total, 0.0, 0)))
+    computed = [
+        (f"{weather} weather: {NAMES[policy]}", total, total / seconds[weather, "Oracle"])
+        for (weather, policy), total in sorted(seconds.items(), key=lambda entry: entry[0] != ("usual", "Fastest"))
+    ]
     return Result(
         "simulation",
         "Selection by measurement, simulated",
@@ -33,9 +32,10 @@ def simulation(place):
          "Six sources: a store next door with a fifth of the images, three streams, one that must be unpacked, one slow line; outages twice a day, "
          "refusing or hanging.",
          "Usual weather: each source changes twice a day, typically by a factor of nearly two. Stormy, not judged: twelve times a day, by more than two.",
-         f"`fastest` takes {ratio:.3f} x the oracle's seconds. Seeded: the same on every machine."],
+         f"`fastest` takes {ratio:.3f} x the oracle's seconds. Seeded: the same on every machine.",
+         "Ratios are of seconds to those of the oracle in the same weather."],
         [["simulate"]],
-        singles=singles,
+        computed=computed,
     )
 
 

@@ -87,6 +87,8 @@ def summary(result):
         of = "" if result.of == "wall" else " of CPU"
         times = [milliseconds(median(side, result.of)) for side in (peer, ours)]
         yield f"peer {times[0]} ms{of}, ours {times[1]} ms{of} (medians of {len(peer)})"
+    elif result.computed:
+        yield f"{result.computed[0][2]:.3f} x the yardstick"
     else:
         yield f"at most {max(sample.kibibytes for _, sample in result.singles) / 1024:.1f} MiB"
 
@@ -96,6 +98,8 @@ def overview_row(result):
         peer, ours = (median(side, result.of) for side in sides(result))
         of = "" if result.of == "wall" else " CPU"
         figures = f"{milliseconds(peer)}{of} | {milliseconds(ours)}{of} | {ours / peer:.2f}"
+    elif result.computed:
+        figures = f"- | - | {result.computed[0][2]:.3f}"
     else:
         most = max(sample.kibibytes for _, sample in result.singles) / 1024
         slowest = max(sample.wall for _, sample in result.singles)
@@ -126,13 +130,26 @@ def singles_table(result):
         yield f"| {what} | {sample.wall * 1e3:.{3 if sample.wall < 1e-2 else 1}f} | {milliseconds(sample.processor)} | {mebibytes(sample)} |"
 
 
+def computed_table(result):
+    yield "| what | seconds, computed | ratio |"
+    yield "| --- | ---: | ---: |"
+    for what, seconds, ratio in result.computed:
+        yield f"| {what} | {seconds:,.0f} | {ratio:.3f} |"
+
+
+def table(result):
+    if result.pairs:
+        return pairs_table(result)
+    return computed_table(result) if result.computed else singles_table(result)
+
+
 def section(machine, result):
     yield from [f'<a name="{result.name}"></a>', f"## {result.title}", ""]
     yield from [f"Target: {result.target}: {verdict(result)}.", ""]
     yield from (f"- {condition}" for condition in result.conditions)
     yield f"- Measured at {machine.commit}, {machine.date}; load before it {result.load:.2f}."
     yield from ["", "```sh", *(shlex.join(str(word) for word in command) for command in result.commands), "```", ""]
-    yield from pairs_table(result) if result.pairs else singles_table(result)
+    yield from table(result)
 
 
 class Kept:

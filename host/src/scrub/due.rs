@@ -74,6 +74,10 @@ pub(super) fn candidates(found: &[Found], config: &Config, now: Timestamp, delay
         bare.locations.clear();
         bare.direct_url = None;
         let bare = Arc::new(bare);
+        // As whoever places it takes it.
+        if let (true, Some(url)) = (record.locations.is_empty(), &record.direct_url) {
+            users.add(&Stored::of(&Location::from_url(url.as_str()), config), id);
+        }
         for location in &record.locations {
             let stored = Stored::of(location, config);
             match location_status(location) {
